@@ -1,1 +1,3 @@
-//! 
+//! Storage: the SQL seam over both engines, and the migrations.
+
+pub mod seam;
