@@ -1,0 +1,50 @@
+//! The files of the repository as the rules see them: path from the root with forward slashes, and text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+pub(super) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+pub(super) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every file below one of `folders` whose name ends in `.extension`, sorted by path. A folder may be absent.
+pub(super) fn files(folders: &[&str], extension: &str) -> Vec<File> {
+    let root = root();
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).filter(|path| path.is_dir()).collect();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "target") {
+                    open.push(path);
+                }
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push(File { path: path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(), text });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// Everything written in Rust here.
+pub(super) fn sources() -> Vec<File> {
+    files(&["crates", "benches", "tests", "fuzz", "examples"], "rs")
+}
+
+#[test]
+fn the_tree_is_found() {
+    assert!(sources().iter().any(|file| file.path == "crates/testkit/tests/it/house/tree.rs"));
+    assert!(read("Cargo.toml").contains("[workspace]"));
+}
