@@ -1,1 +1,7 @@
-//! 
+//! Running jobs: the keeper that holds a job's processes, and the sandbox they run in.
+//!
+//! This crate knows processes, folders and the kernel; it knows no database, no HTTP and no dialect. What a job is
+//! and when it has ended is decided elsewhere, from the events told here.
+
+pub mod keep;
+pub mod sandbox;

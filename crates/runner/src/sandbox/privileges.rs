@@ -1,0 +1,51 @@
+//! What the second stage gives up before the job's program runs: limits and capabilities.
+
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
+    },
+};
+
+use crate::keep::Limits;
+
+/// Sets the limits; one above the worker's own hard limit becomes that limit.
+pub(crate) fn limit(limits: &Limits) {
+    let wanted = [
+        (Resource::Core, Some(0)),
+        (Resource::Nofile, limits.open_files),
+        (Resource::Nproc, limits.processes),
+    ];
+    for (resource, value) in wanted {
+        let Some(value) = value else { continue };
+        let value = getrlimit(resource).maximum.map_or(value, |hard| value.min(hard));
+        let limit = Rlimit { current: Some(value), maximum: Some(value) };
+        if let Err(error) = setrlimit(resource, limit) {
+            eprintln!("chandler keep: {resource:?} stays unlimited: {error}");
+        }
+    }
+}
+
+/// Gives up every capability for good, also where the job's user is called root inside the namespace.
+pub(crate) fn give_up() -> Result<(), String> {
+    let told = |error| format!("cannot give up capabilities: {error}");
+    for number in 0..u64::BITS {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        // The kernel knows fewer than 64; it answers the others with EINVAL.
+        match remove_capability_from_bounding_set(one) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(told(error)),
+        }
+    }
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    set_capabilities_secure_bits(bits).map_err(told)?;
+    clear_ambient_capability_set().map_err(told)?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).map_err(told)?;
+    set_no_new_privs(true).map_err(told)
+}

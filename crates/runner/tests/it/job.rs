@@ -1,0 +1,161 @@
+//! A job in a directory of its own, and waiting with a bound: no test sleeps to be in step with a process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chandler_runner::keep::{Event, Keeper, Spec, leftovers::Note};
+use tokio::{io::AsyncReadExt, net::unix::pipe, time::timeout};
+
+/// Far more than anything here takes.
+pub const BOUND: Duration = Duration::from_secs(30);
+
+pub fn keeper_program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_chandler-keep"))
+}
+
+pub struct Job {
+    pub spec: Spec,
+    /// Beside the job's directory: the job must not see it.
+    pub outside: PathBuf,
+    _base: tempfile::TempDir,
+}
+
+/// What came of a job that ran to its end.
+#[derive(Debug)]
+pub struct Ended {
+    pub events: Vec<Event>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Job {
+    /// A shell script as a job.
+    pub fn script(text: &str) -> Self {
+        Self::script_in(&std::env::temp_dir(), text)
+    }
+
+    pub fn script_in(place: &Path, text: &str) -> Self {
+        let base = tempfile::Builder::new().prefix("keep-").tempdir_in(place).unwrap();
+        let root = fs::canonicalize(base.path()).unwrap();
+        let (dir, outside) = (root.join("job"), root.join("outside"));
+        fs::create_dir(&dir).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(dir.join("script"), text).unwrap();
+        let mut spec = Spec::new("/bin/bash", &dir);
+        spec.args.push("script".into());
+        Self { spec, outside, _base: base }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.spec.dir
+    }
+
+    pub async fn start(&self) -> Running {
+        self.start_noted(None).await
+    }
+
+    pub async fn start_noted(&self, note: Option<Note>) -> Running {
+        let keeper = timeout(BOUND, Keeper::spawn(keeper_program(), &self.spec, note)).await.unwrap().unwrap();
+        Running { keeper }
+    }
+
+    pub async fn run(&self) -> Ended {
+        self.start().await.to_end().await
+    }
+}
+
+pub struct Running {
+    pub keeper: Keeper,
+}
+
+impl Running {
+    pub async fn event(&mut self) -> Event {
+        timeout(BOUND, self.keeper.next_event()).await.expect("an event in time")
+    }
+
+    /// The next line of standard output, read byte by byte.
+    pub async fn line(&mut self) -> String {
+        let read = async {
+            let mut line = Vec::new();
+            loop {
+                match self.keeper.stdout.read_u8().await.unwrap() {
+                    b'\n' => return String::from_utf8(line).unwrap(),
+                    byte => line.push(byte),
+                }
+            }
+        };
+        timeout(BOUND, read).await.expect("a line in time")
+    }
+
+    pub async fn to_end(self) -> Ended {
+        let Keeper { stdout, stderr, control, mut events, .. } = self.keeper;
+        let all_events = async {
+            let mut all = Vec::new();
+            loop {
+                all.push(events.next().await);
+                if matches!(all.last(), Some(Event::Gone | Event::Refused { .. } | Event::KeeperLost)) {
+                    return all;
+                }
+            }
+        };
+        let all = async { tokio::join!(all_events, bytes(stdout), bytes(stderr)) };
+        let (events, stdout, stderr) = timeout(BOUND, all).await.expect("an end in time");
+        drop(control);
+        Ended { events, stdout, stderr }
+    }
+}
+
+async fn bytes(mut from: pipe::Receiver) -> Vec<u8> {
+    let mut all = Vec::new();
+    from.read_to_end(&mut all).await.unwrap();
+    all
+}
+
+impl Ended {
+    pub fn code(&self) -> Option<i32> {
+        self.exit().0
+    }
+
+    pub fn exit(&self) -> (Option<i32>, Option<i32>) {
+        let exit = self.events.iter().find_map(|event| match event {
+            Event::Exited { code, signal } => Some((*code, *signal)),
+            _ => None,
+        });
+        exit.unwrap_or_else(|| panic!("no exit in {self:?}"))
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.events.last() == Some(&Event::Gone)
+    }
+
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// It ran, succeeded, said `expected`, and nothing is left of it.
+    #[track_caller]
+    pub fn assert_said(&self, expected: &str) {
+        assert!(self.is_gone(), "{self:?}");
+        assert_eq!((self.code(), self.out().trim()), (Some(0), expected), "stderr: {}", self.err());
+    }
+}
+
+/// Waits until a process has gone. It is watched by its handle, not asked again and again.
+#[track_caller]
+pub fn assert_gone(pid: i32) {
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        process::{Pid, PidfdFlags, pidfd_open},
+    };
+    let Ok(handle) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
+    let bound = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let ready = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&bound)).unwrap();
+    assert_eq!(ready, 1, "process {pid} still runs");
+}
