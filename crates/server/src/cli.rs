@@ -34,14 +34,14 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   chandler serve
-      Serves the console and the API on http://127.0.0.1:7080, with everything it keeps in ./chandler-data.
-  chandler serve --data /var/lib/chandler --database postgres://chandler@db/chandler --listen-console 0.0.0.0:7080
+      The console and the API on http://127.0.0.1:7080, everything kept in ./chandler-data.
+  chandler serve --database postgres://chandler@db/chandler --listen-console 0.0.0.0:7080
       The same for a team: rows in PostgreSQL, reachable from other machines.
 
 Environment:
-  Every setting can be given as a variable: CHANDLER_DATA, CHANDLER_DATABASE_URL, CHANDLER_LISTEN_CONSOLE,
-  CHANDLER_ADMIN_PASSWORD, CHANDLER_LOG … A flag wins over the environment, that over the file of --config.
-  `chandler config --reference` lists all of them, `chandler config` prints the values that hold now.";
+  Every setting has a variable: CHANDLER_DATA, CHANDLER_DATABASE_URL, CHANDLER_LISTEN_AWX,
+  CHANDLER_ADMIN_PASSWORD, CHANDLER_LOG … Flags win over them, they win over the file.
+  `chandler config --reference` explains all, `chandler config` prints what holds now.";
 
 /// What the program does.
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,25 @@ pub enum Command {
         /// Print the reference page of all settings instead
         #[arg(long)]
         reference: bool,
+    },
+}
+
+/// What `chandler demo` can be told. It becomes a [`Command`] together with the demonstration itself.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Demo {
+    /// End with the job's result as exit status instead of staying up
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// What `chandler admin` can do. It becomes a [`Command`] together with the first thing that it does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Admin {
+    /// Set the password of a user
+    Password {
+        /// Login of the user [default: the administrator of the first start]
+        #[arg(long)]
+        login: Option<String>,
     },
 }
 

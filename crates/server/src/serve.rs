@@ -31,7 +31,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     run(&config, stop).await
 }
 
-/// Runs the server until `stop` fires.
+/// Runs the server until `stop` fires. The caller has started logging.
 pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     for line in ignored(config) {
         tracing::warn!("{line}");
@@ -41,7 +41,7 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()>
     let server = Server::start(bound, (&config.limits).into(), stop.clone());
 
     // From here on the listeners answer, so whatever fails has to close them before it is reported.
-    let opened = open(config, &metrics, &server);
+    let opened = open(config, &metrics, &server).await;
     if opened.is_ok() {
         server.ready();
         announce(&server);
@@ -52,7 +52,8 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()>
     opened
 }
 
-fn open(config: &Config, metrics: &Metrics, server: &Server) -> anyhow::Result<()> {
+/// Opens what the routes need, in order, and mounts them.
+async fn open(config: &Config, metrics: &Metrics, server: &Server) -> anyhow::Result<()> {
     prepare_data(config)?;
     server.mount(Listener::Console, &console(config, metrics, native_router()));
     Ok(())
@@ -80,6 +81,7 @@ fn console(config: &Config, metrics: &Metrics, routes: Router) -> Router {
     metrics.count(Listener::Console, layered).merge(metrics_page)
 }
 
+/// What every router of the process gets; clones share the number of requests in flight.
 fn layer_config(config: &Config) -> LayerConfig {
     let limits = chandler_wire::Limits { body: config.limits.body.0, timeout: config.limits.timeout.0 };
     LayerConfig { limits, routes: Vec::new(), in_flight: Arc::new(Semaphore::new(config.limits.in_flight)) }

@@ -233,10 +233,12 @@ fn without_excerpt(message: &str) -> String {
     lines.filter(|line| !line.is_empty() && !line.contains('|')).collect::<Vec<_>>().join("; ")
 }
 
-/// The candidate that differs from `name` in the fewest letters, if those are few.
+/// The candidate that was most likely meant: one that goes on where `name` ends, else the one that differs in the
+/// fewest letters, if those are few.
 fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    let best = candidates.map(|candidate| (distance(name, &candidate), candidate)).min()?;
-    (best.0 <= 2.max(name.len() / 4)).then_some(best.1)
+    let (unlike, distance, candidate) =
+        candidates.map(|candidate| (!candidate.starts_with(name), distance(name, &candidate), candidate)).min()?;
+    (!unlike || distance <= 2.max(name.len() / 4)).then_some(candidate)
 }
 
 /// Letters to insert, delete or replace to make one text of the other.

@@ -135,6 +135,7 @@ fn an_unknown_name_says_what_was_meant() {
     );
     let far = env_error("CHANDLER_SOMETHING_ELSE", "1");
     assert_eq!(far, "unknown environment variable CHANDLER_SOMETHING_ELSE; `chandler config --reference` lists all");
+    assert!(env_error("CHANDLER_DATABASE", "x").contains("did you mean `CHANDLER_DATABASE_URL`?"));
     with_file("[nonsense]\n", Inputs::default(), |config, _| {
         assert!(config.unwrap_err().to_string().starts_with("unknown setting `nonsense` in "));
     });
