@@ -15,6 +15,7 @@ use super::sqlite::Sqlite;
 use super::stats::{Counters, Stats};
 use super::tx::Tx;
 use super::value::Value;
+use super::work::Work;
 
 /// How often a transaction that collided with another is run again.
 const RETRIES: u32 = 2;
@@ -90,30 +91,34 @@ impl Db {
         }
     }
 
-    /// Runs `work` in a transaction and commits it if it returns `Ok`, rolls it back if not. Returns when the commit is
-    /// durable and its hooks have run. A transaction that collided with another one is run again, twice at most: `work`
-    /// must not have effects outside the transaction.
+    /// Runs `work` in a transaction and commits it if it returns `Ok`, rolls it back if not: `db.write(async |tx| ..)`.
+    /// Returns when the commit is durable and its hooks have run. A transaction that collided with another one is run
+    /// again, twice at most: `work` must not have effects outside the transaction.
     ///
-    /// Inside, nothing but `tx` may be awaited; another `write` would wait for this one.
-    pub async fn write<T, E, F>(&self, mut work: F) -> Result<T, E>
+    /// Inside, nothing but `tx` may be awaited; another `write` would wait for this one. What the closure may capture is
+    /// told at [`Work`].
+    pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
     where
-        F: AsyncFnMut(&mut Tx) -> Result<T, E>,
-        E: From<Error> + Transient,
+        T: Send,
+        E: From<Error> + Transient + Send,
+        F: Send + AsyncFn(&mut Tx) -> Result<T, E> + for<'t> Work<&'t mut Tx, Result<T, E>>,
     {
-        let mut retries = 0;
-        loop {
-            let mut tx = self.begin().await?;
-            let outcome = match work(&mut tx).await {
-                Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
-                Err(error) => {
-                    // Waited for, so that the next try does not meet the locks of this one.
-                    tx.roll_back().await;
-                    Err(error)
+        async move {
+            let mut retries = 0;
+            loop {
+                let mut tx = self.begin().await?;
+                let outcome = match work.run(&mut tx).await {
+                    Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
+                    Err(error) => {
+                        // Waited for, so that the next try does not meet the locks of this one.
+                        tx.roll_back().await;
+                        Err(error)
+                    }
+                };
+                match outcome {
+                    Err(error) if error.transient() && retries < RETRIES => retries += 1,
+                    outcome => return outcome,
                 }
-            };
-            match outcome {
-                Err(error) if error.transient() && retries < RETRIES => retries += 1,
-                outcome => return outcome,
             }
         }
     }

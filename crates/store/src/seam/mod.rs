@@ -21,6 +21,7 @@ mod sqlite;
 mod stats;
 mod tx;
 mod value;
+mod work;
 
 pub use self::column::{Column, Fits, Reader, Record, Row};
 #[doc(hidden)]
@@ -35,4 +36,5 @@ pub use self::sql::{Catalogued, Sql, prepare_all};
 pub use self::stats::Stats;
 pub use self::tx::Tx;
 pub use self::value::Value;
+pub use self::work::Work;
 pub use crate::{args, record};

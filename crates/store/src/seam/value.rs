@@ -65,12 +65,9 @@ impl From<&String> for Value {
     }
 }
 
-impl<'a, T> From<&'a Option<T>> for Value
-where
-    &'a T: Into<Self>,
-{
-    fn from(value: &'a Option<T>) -> Self {
-        value.as_ref().map_or(Self::Null, Into::into)
+impl<T: Clone + Into<Self>> From<&Option<T>> for Value {
+    fn from(value: &Option<T>) -> Self {
+        value.clone().into()
     }
 }
 
