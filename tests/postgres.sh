@@ -90,6 +90,9 @@ log_min_messages = warning
 timezone = 'UTC'
 CONF
 
+    # The path of a socket has at most 107 bytes; every caller uses the port.
+    [ "${#dir}" -le 80 ] || echo "unix_socket_directories = ''" >>"$dir/data/postgresql.conf"
+
     for _ in 1 2 3 4 5 6 7 8; do
         # Below 32768, where the system takes the ports of outgoing connections from.
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
