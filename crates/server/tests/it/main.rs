@@ -118,3 +118,12 @@ fn help_and_configuration_go_to_standard_output() {
     assert_eq!(code, Some(0));
     assert!(reference.starts_with("# Configuration\n"));
 }
+
+#[test]
+fn the_keeper_is_reached_before_settings_are_read() {
+    let (code, out, _) = finished(&["keep", "--probe"], &[("CHANDLER_WRONG", "1")]);
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with('{'), "{out}");
+    let (code, _, err) = finished(&["keep"], &[("CHANDLER_WRONG", "1")]);
+    assert!(code == Some(1) && err.starts_with("chandler keep: "), "without a socket on standard input: {err}");
+}
