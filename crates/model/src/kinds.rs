@@ -85,6 +85,14 @@ impl Place {
     }
 
     #[must_use]
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::Global => Scope::Global,
+            Self::Organization(_) => Scope::Organization,
+        }
+    }
+
+    #[must_use]
     pub const fn organization(self) -> Option<Id<Organization>> {
         match self {
             Self::Global => None,
@@ -100,4 +108,11 @@ pub struct Unit(pub i64);
 impl Unit {
     /// The tally row that counts a kind over all places.
     pub const ALL: Self = Self(-1);
+}
+
+/// Which rows of a kind an actor may see, as a list's condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visible {
+    All,
+    Nothing,
 }

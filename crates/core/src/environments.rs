@@ -1,0 +1,230 @@
+//! Environments: what a job runs in. Global ones are the installation's, organization ones a tenant's.
+
+use chandler_model::environments::{Environment, IMAGE_MAX, Pull};
+use chandler_model::errors::Code;
+use chandler_model::ids::Selector;
+use chandler_model::kinds::{Action, Kind, Place};
+use chandler_model::organizations::Organization;
+use chandler_model::paging::{Page, PageRequest};
+use chandler_model::run_spec::RunSpec;
+use chandler_model::{Id, Json, Patch, names};
+use chandler_store::environments::{self, NewEnvironment};
+
+use crate::Core;
+use crate::authz::{self, Authorized};
+use crate::cx::Cx;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::input::{Check, expect_version, optional_text};
+
+/// What a new environment is made of.
+#[derive(Clone, Debug, Default)]
+pub struct EnvironmentInput {
+    /// None = global.
+    pub organization: Option<Id<Organization>>,
+    pub name: String,
+    pub description: Option<String>,
+    /// None = a local process.
+    pub image: Option<String>,
+    pub pull: Option<Pull>,
+    pub spec: RunSpec,
+}
+
+/// What an edit changes.
+#[derive(Clone, Debug, Default)]
+pub struct EnvironmentPatch {
+    pub name: Option<String>,
+    pub description: Patch<String>,
+    pub image: Patch<String>,
+    pub pull: Patch<Pull>,
+    pub spec: Option<RunSpec>,
+}
+
+/// Which environments a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct EnvironmentFilter {
+    pub organization: Option<Id<Organization>>,
+    pub name: Option<String>,
+}
+
+impl Core {
+    pub async fn create_environment(&self, cx: &Cx, input: EnvironmentInput) -> Result<Environment> {
+        let place = match input.organization {
+            None => Place::Global,
+            Some(id) => Place::Organization(self.readable_organization(cx, id).await?),
+        };
+        let permit = authz::create_in(cx, Kind::Environment, place)?;
+        let mut check = Check::default();
+        let name = check.take("name", names::check_name(&input.name));
+        let description = check.take("description", optional_text(input.description, names::DESCRIPTION_MAX));
+        let image = check.take("image", input.image.as_deref().map(check_image).transpose());
+        check_spec(&mut check, &input.spec);
+        check.done()?;
+        let spec = Json(input.spec);
+        let new = NewEnvironment {
+            by: cx.user_id(),
+            place,
+            name: &name,
+            description: description.as_deref(),
+            image: image.as_deref(),
+            pull: input.pull,
+            managed: false,
+            spec: &spec,
+        };
+        let (new, permit) = (&new, &permit);
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let row = environments::insert(&mut w.tx, self.uid(), cx.now, new).await?;
+                w.created(permit, &row)?;
+                Ok(row)
+            })
+        })
+        .await
+        .map_err(|error| organization_vanished(error, Kind::Environment))
+    }
+
+    pub async fn get_environment(&self, cx: &Cx, selector: Selector<Environment>) -> Result<Environment> {
+        Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
+    }
+
+    /// Environments by id. With an organization in the filter: only those that lie in it, not the global ones.
+    pub async fn list_environments(
+        &self,
+        cx: &Cx,
+        filter: &EnvironmentFilter,
+        page: PageRequest,
+    ) -> Result<Page<Environment>> {
+        let wanted = environments::Wanted {
+            unit: filter.organization.map(|id| Place::Organization(id).unit()),
+            name: filter.name.as_deref(),
+        };
+        let rows = environments::page(self.db(), &authz::visible(cx, Kind::Environment), &wanted, page).await?;
+        Ok(Page::of_one_more(rows, page.limit, |row| row.id.get()))
+    }
+
+    /// Changes what the patch names; of a managed environment only `pull`.
+    pub async fn update_environment(
+        &self,
+        cx: &Cx,
+        selector: Selector<Environment>,
+        version: Option<i64>,
+        patch: EnvironmentPatch,
+    ) -> Result<Environment> {
+        let right: Authorized<Environment> = authz::find(self, cx, Action::Update, selector).await?;
+        let mut check = Check::default();
+        let name = check.take("name", patch.name.as_deref().map(names::check_name).transpose());
+        check.patch("description", &patch.description, names::DESCRIPTION_MAX);
+        if let Some(image) = patch.image.as_set() {
+            check.take("image", check_image(image));
+        }
+        if let Some(spec) = &patch.spec {
+            check_spec(&mut check, spec);
+        }
+        check.done()?;
+        let (right, name, patch) = (&right, &name, &patch);
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let before = environments::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
+                expect_version(version, before.version)?;
+                let mut row = before.clone();
+                if let Some(name) = name {
+                    row.name.clone_from(name);
+                }
+                row.description = patch.description.clone().apply(row.description);
+                row.image = patch.image.clone().apply(row.image);
+                row.pull = patch.pull.clone().apply(row.pull);
+                if let Some(spec) = &patch.spec {
+                    row.spec = Json(spec.clone());
+                }
+                let changed_but_pull = Environment { pull: before.pull, ..row.clone() } != before;
+                if before.managed && changed_but_pull {
+                    return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
+                }
+                row.updated_at = cx.now;
+                row.updated_by = cx.user_id();
+                let after = environments::update(&mut w.tx, &row).await?;
+                w.updated(right, &before, &after);
+                Ok(after)
+            })
+        })
+        .await
+    }
+
+    /// Deletes an environment, also one that is in use: what names it names nothing afterwards, and jobs keep its name
+    /// in their snapshots. A managed one stays.
+    pub async fn delete_environment(&self, cx: &Cx, selector: Selector<Environment>) -> Result<()> {
+        let right: Authorized<Environment> = authz::find(self, cx, Action::Delete, selector).await?;
+        let right = &right;
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let row = environments::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
+                if row.managed {
+                    return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
+                }
+                environments::delete(&mut w.tx, row.id).await?;
+                w.deleted(right, &row);
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The organization that a new row names, if the actor may read it; otherwise the field is wrong.
+    pub(crate) async fn readable_organization(&self, cx: &Cx, id: Id<Organization>) -> Result<Id<Organization>> {
+        match authz::find::<Organization>(self, cx, Action::Read, id).await {
+            Ok(found) => Ok(found.id),
+            Err(Error { kind: ErrorKind::Denied { .. }, .. }) => {
+                Err(Error::field("organization_id", Code::Unknown { resource: "organization" }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// An organization that was deleted between the look and the write refuses its new children by foreign key.
+pub(crate) fn organization_vanished(error: Error, made: Kind) -> Error {
+    let by_foreign_key = error
+        .cause
+        .as_ref()
+        .and_then(|cause| cause.downcast_ref::<chandler_store::Error>())
+        .is_some_and(|cause| matches!(cause, chandler_store::Error::ForeignKey { .. }));
+    if by_foreign_key {
+        let unknown = Error::field("organization_id", Code::Unknown { resource: "organization" });
+        Error { kind: unknown.kind, cause: Some(format!("{made:?}: {error}").into()) }
+    } else {
+        error
+    }
+}
+
+/// A container image reference is kept as given; only what no registry could mean is refused.
+fn check_image(image: &str) -> Result<String, Code> {
+    if image.is_empty() {
+        return Err(Code::Blank);
+    }
+    names::check_text(image, IMAGE_MAX)?;
+    if image.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Code::Format { rule: "must not contain spaces" });
+    }
+    Ok(image.to_owned())
+}
+
+fn check_spec(check: &mut Check, spec: &RunSpec) {
+    for (i, var) in spec.env.iter().enumerate() {
+        let path = format!("spec.env.{i}.name");
+        check.require(!var.name.is_empty(), path.as_str(), Code::Blank);
+        check.require(
+            !var.name.contains(['=', '\0']),
+            path.as_str(),
+            Code::Format { rule: "must not contain `=` or NUL" },
+        );
+        let first = spec.env.iter().position(|other| other.name == var.name);
+        check.require(first == Some(i), path, Code::NotUnique);
+    }
+    if let Some(dir) = &spec.working_dir {
+        check.require(dir.starts_with('/'), "spec.working_dir", Code::Format { rule: "must be an absolute path" });
+    }
+    check.require(spec.tty != Some(true) || spec.stdin == Some(true), "spec.tty", Code::Format { rule: "needs stdin" });
+}
+
+fn gone(action: Action) -> Error {
+    Error::absent(Kind::Environment, action)
+}

@@ -1,0 +1,165 @@
+//! Launching: a job is made from a template or from content given at the launch, resolved into an intent that never
+//! changes, and queued, in one transaction.
+
+use chandler_model::environments::Environment;
+use chandler_model::ids::Selector;
+use chandler_model::jobs::{Hold, Intent, Job, LaunchType, ScriptIntent, Snapshot};
+use chandler_model::kinds::{Action, Place};
+use chandler_model::organizations::Organization;
+use chandler_model::templates::{Template, TemplateRevision, TemplateSpec};
+use chandler_model::{Id, Json, names};
+use chandler_store::jobs::rows::NewJob;
+use chandler_store::jobs::{attempts, queue, rows};
+use chandler_store::{environments, organizations, templates};
+
+use super::{JOB_NOTICE, KIND, QUEUE_NOTICE};
+use crate::Core;
+use crate::authz::{self, Permit};
+use crate::cx::Cx;
+use crate::environments::organization_vanished;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::input::Check;
+use chandler_model::errors::Code;
+
+/// What is launched.
+#[derive(Clone, Debug)]
+pub struct JobInput {
+    /// None = the template's name.
+    pub name: Option<String>,
+    pub what: What,
+    /// Overrides the template's environment.
+    pub environment: Option<Id<Environment>>,
+    /// Lowest first.
+    pub priority: i64,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    Template(Id<Template>),
+    Content { organization: Id<Organization>, spec: TemplateSpec },
+}
+
+/// Everything that a launch has found out before its transaction.
+struct Plan {
+    permit: Permit,
+    organization: Organization,
+    template: Option<Template>,
+    name: String,
+    environment: Option<Environment>,
+    spec: TemplateSpec,
+}
+
+impl Core {
+    /// Queues a job and returns it.
+    pub async fn launch_job(&self, cx: &Cx, input: JobInput) -> Result<Job> {
+        let plan = self.plan(cx, &input).await?;
+        let TemplateSpec::Script(script) = &plan.spec;
+        let image = plan.environment.as_ref().and_then(|environment| environment.image.clone());
+        let intent = Json(Intent::Script(ScriptIntent { spec: script.clone(), image }));
+        let snapshot = Json(Snapshot {
+            organization: Some(plan.organization.title.clone()),
+            template: plan.template.as_ref().map(|template| template.name.clone()),
+            environment: plan.environment.as_ref().map(|environment| environment.name.clone()),
+            initiator: cx.user_id().map(|_| cx.actor_name().to_owned()),
+            worker: None,
+        });
+        let (plan, intent, snapshot) = (&plan, &intent, &snapshot);
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let mut revision: Option<Id<TemplateRevision>> = None;
+                if let Some(template) = &plan.template {
+                    // Nobody deletes the template before the job stands.
+                    if !templates::keep(&mut w.tx, template.id).await? {
+                        return Err(Error::field("template_id", Code::Unknown { resource: "template" }));
+                    }
+                    revision = Some(template.active_revision_id);
+                }
+                let new = NewJob {
+                    uid: self.uid(),
+                    at: cx.now,
+                    family: intent.kind().family(),
+                    kind: intent.kind(),
+                    organization_id: Some(plan.organization.id),
+                    template_id: plan.template.as_ref().map(|template| template.id),
+                    revision_id: revision,
+                    environment_id: plan.environment.as_ref().map(|environment| environment.id),
+                    initiator_id: cx.user_id(),
+                    dialect: cx.dialect,
+                    launch_type: LaunchType::Manual,
+                    name: &plan.name,
+                    intent,
+                    priority: input.priority,
+                    retries_left: i64::from(script.retries),
+                    snapshot,
+                };
+                let job = rows::insert(&mut w.tx, &new).await?;
+                queue::insert(&mut w.tx, &job, Hold::Ready).await?;
+                attempts::append_transition(&mut w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name()))
+                    .await?;
+                w.launched(&plan.permit, &job)?;
+                w.tx.notify(QUEUE_NOTICE, "ready".to_owned()).await?;
+                w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
+                Ok(job)
+            })
+        })
+        .await
+        .map_err(|error| organization_vanished(error, KIND))
+    }
+
+    async fn plan(&self, cx: &Cx, input: &JobInput) -> Result<Plan> {
+        let mut check = Check::default();
+        let named = check.take("name", input.name.as_deref().map(names::check_name).transpose());
+        if let What::Content { spec, .. } = &input.what {
+            crate::templates::check_spec(&mut check, spec);
+            check.require(named.is_some(), "name", Code::Required);
+        }
+        check.done()?;
+        let (permit, organization, template, spec) = match &input.what {
+            What::Template(id) => {
+                let template = self.launchable(cx, *id).await?;
+                let permit = authz::launch_from(&template)?;
+                let template = template.into_inner();
+                let spec = template.spec.0.clone();
+                (permit, template.organization_id, Some(template), spec)
+            }
+            What::Content { organization, spec } => {
+                let organization = self.readable_organization(cx, *organization).await?;
+                (authz::create_in(cx, KIND, Place::Organization(organization))?, organization, None, spec.clone())
+            }
+        };
+        let organization = organizations::find(self.db(), Selector::Id(organization))
+            .await?
+            .ok_or_else(|| Error::field("organization_id", Code::Unknown { resource: "organization" }))?;
+        let environment = self.environment_of(cx, input, template.as_ref(), &organization).await?;
+        let name = named.or_else(|| template.as_ref().map(|template| template.name.clone())).unwrap_or_default();
+        Ok(Plan { permit, organization, template, name, environment, spec })
+    }
+
+    async fn launchable(&self, cx: &Cx, id: Id<Template>) -> Result<authz::Authorized<Template>> {
+        match authz::find::<Template>(self, cx, Action::Execute, id).await {
+            Err(Error { kind: ErrorKind::Denied { why: crate::error::Denied::Absent, .. }, .. }) => {
+                Err(Error::field("template_id", Code::Unknown { resource: "template" }))
+            }
+            other => other,
+        }
+    }
+
+    /// The environment of a script: named at launch, else the template's, else the organization's default, else none.
+    async fn environment_of(
+        &self,
+        cx: &Cx,
+        input: &JobInput,
+        template: Option<&Template>,
+        organization: &Organization,
+    ) -> Result<Option<Environment>> {
+        if let Some(id) = input.environment {
+            return self.usable_environment(cx, id, organization.id).await.map(Some);
+        }
+        let stored = template.and_then(|template| template.environment_id).or(organization.default_environment_id);
+        match stored {
+            // Attached by somebody who might: only its existence counts now.
+            Some(id) => Ok(environments::find(self.db(), Selector::Id(id)).await?),
+            None => Ok(None),
+        }
+    }
+}

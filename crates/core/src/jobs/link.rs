@@ -1,0 +1,247 @@
+//! What a worker may say and is told. The embedded worker calls these functions; a remote one will say the same things
+//! over HTTP. Every word names job and attempt, and a word of an attempt that no longer holds its job changes nothing.
+
+use chandler_model::Id;
+use chandler_model::jobs::{Fault, Intent, Job, JobKind, Stage, State, StopFor};
+use chandler_model::logs::{NewChunk, Stream};
+use chandler_model::workers::Worker;
+use chandler_store::jobs::{queue, rows};
+use chandler_store::{Tx, logs, workers};
+
+use super::engine::{self, From, Moved};
+use super::step::{Event, Refused};
+use super::{JOB_NOTICE, QUEUE_NOTICE, Timing};
+use crate::Core;
+use crate::error::Result;
+
+/// A worker introduces itself.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    pub name: String,
+    pub slots: i64,
+    pub version: String,
+}
+
+/// A job that this worker now holds.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub job: Id<Job>,
+    pub attempt: i64,
+    pub name: String,
+    pub intent: Intent,
+}
+
+/// One attempt, as its worker names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    pub job: Id<Job>,
+    pub number: i64,
+}
+
+/// What a worker reports of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Stage(Stage),
+    Done,
+    Error {
+        fault: Fault,
+        message: String,
+        exit_code: Option<i64>,
+    },
+    Stopped {
+        exit_code: Option<i64>,
+    },
+    KillUnanswered,
+    /// The worker wants to stop it itself: it is being shut down.
+    Drain,
+}
+
+/// What a worker is told in answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Go on.
+    Continue,
+    /// Stop it: gently, then by force.
+    Stop(StopFor),
+    /// The attempt is over for the server: kill what is left and say nothing more of it.
+    Gone,
+}
+
+/// How a worker talks to the engine.
+pub trait WorkerLink: Clone + Send + Sync + 'static {
+    /// The periods that this installation works by.
+    fn timing(&self) -> Timing;
+    fn hello(&self, hello: &Hello) -> impl Future<Output = Result<Worker>> + Send;
+    /// Claims up to `slots` jobs.
+    fn claim(&self, worker: &Worker, slots: i64) -> impl Future<Output = Result<Vec<Assignment>>> + Send;
+    /// Says that an attempt lives. `beat` grows with every beat, log batch and report of the attempt.
+    fn beat(&self, attempt: Attempt, beat: i64) -> impl Future<Output = Result<Order>> + Send;
+    /// Appends to the log; it is a beat too.
+    fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> impl Future<Output = Result<Order>> + Send;
+    fn report(&self, attempt: Attempt, report: Report) -> impl Future<Output = Result<Order>> + Send;
+    /// Resolves when there may be something to claim or to stop, or after the poll period.
+    fn wake(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// The link of a worker that lives in the server's own process.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    core: Core,
+}
+
+impl Embedded {
+    #[must_use]
+    pub fn new(core: Core) -> Self {
+        Self { core }
+    }
+}
+
+/// Marks where a log was cut.
+const TRUNCATED: &str = "\n[the log ends here: it has reached the limit of this installation]\n";
+
+impl WorkerLink for Embedded {
+    fn timing(&self) -> Timing {
+        self.core.job_settings().timing
+    }
+
+    async fn hello(&self, hello: &Hello) -> Result<Worker> {
+        let (core, now) = (&self.core, self.core.now());
+        let uid = core.uid();
+        self.core
+            .transaction(move |tx, _| {
+                Box::pin(
+                    async move { Ok(workers::register(tx, uid, now, &hello.name, hello.slots, &hello.version).await?) },
+                )
+            })
+            .await
+    }
+
+    async fn claim(&self, worker: &Worker, slots: i64) -> Result<Vec<Assignment>> {
+        let (core, now) = (&self.core, self.core.now());
+        self.core
+            .transaction(move |tx, _| {
+                Box::pin(async move {
+                    let mut claimed = queue::claim(tx, JobKind::Script, worker.id, slots).await?;
+                    claimed.sort_by_key(|row| row.job_id);
+                    let mut assignments = Vec::with_capacity(claimed.len());
+                    for row in &claimed {
+                        if let Some(job) = engine::begin(core, tx, row, worker, now).await? {
+                            let Job { id, attempt, name, intent, .. } = job;
+                            assignments.push(Assignment { job: id, attempt, name, intent: intent.0 });
+                        }
+                    }
+                    Ok(assignments)
+                })
+            })
+            .await
+    }
+
+    async fn beat(&self, attempt: Attempt, beat: i64) -> Result<Order> {
+        self.core
+            .transaction(move |tx, _| {
+                Box::pin(async move {
+                    queue::beat(tx, attempt.job, attempt.number, beat).await?;
+                    order(tx, attempt).await
+                })
+            })
+            .await
+    }
+
+    async fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> Result<Order> {
+        let limit = self.core.job_settings().log_max;
+        self.core
+            .transaction(move |tx, _| {
+                Box::pin(async move {
+                    let told = order(tx, attempt).await?;
+                    if told == Order::Gone || !queue::beat(tx, attempt.job, attempt.number, beat).await? {
+                        // Not ours any more, or a batch that was stored already.
+                        return Ok(told);
+                    }
+                    let mut tail = logs::tail(tx, attempt.job).await?;
+                    for chunk in chunks {
+                        if tail.bytes > limit {
+                            break;
+                        }
+                        tail = append_within(tx, attempt, tail, chunk, limit).await?;
+                    }
+                    tx.notify(JOB_NOTICE, attempt.job.to_string()).await?;
+                    Ok(told)
+                })
+            })
+            .await
+    }
+
+    async fn report(&self, attempt: Attempt, report: Report) -> Result<Order> {
+        let (core, now, report) = (&self.core, self.core.now(), &report);
+        self.core
+            .transaction(move |tx, _| {
+                Box::pin(async move {
+                    let event = match report.clone() {
+                        Report::Stage(stage) => Event::Stage(stage),
+                        Report::Done => Event::Done,
+                        Report::Error { fault, message, exit_code } => Event::Error { fault, message, exit_code },
+                        Report::Stopped { exit_code } => Event::Stopped { exit_code },
+                        Report::KillUnanswered => Event::KillUnanswered,
+                        Report::Drain => Event::Stop(StopFor::Drain),
+                    };
+                    let from = From::Attempt(attempt.number);
+                    Ok(match engine::transition(core, tx, attempt.job, from, event, now).await? {
+                        Moved::To(job) => order_of(job.state),
+                        Moved::Refused(Refused::Stopping(why) | Refused::AlreadyStopping(why), _) => Order::Stop(why),
+                        Moved::Refused(Refused::Ended, _) | Moved::Fenced => Order::Gone,
+                        Moved::Refused(Refused::NotNow, job) => order_of(job.state),
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn wake(&self) {
+        let mut notices = self.core.db().notices();
+        let noticed = async {
+            while let Ok(notice) = notices.recv().await {
+                if notice.channel == QUEUE_NOTICE {
+                    return;
+                }
+            }
+        };
+        drop(tokio::time::timeout(self.timing().poll, noticed).await);
+    }
+}
+
+/// Appends a chunk; the one that crosses the limit is cut and marked.
+async fn append_within(
+    tx: &mut Tx,
+    attempt: Attempt,
+    tail: logs::Tail,
+    chunk: &NewChunk,
+    limit: i64,
+) -> Result<logs::Tail> {
+    let room = usize::try_from(limit - tail.bytes).unwrap_or(0);
+    if chunk.bytes.len() <= room {
+        return Ok(logs::append(tx, attempt.job, attempt.number, tail, chunk).await?);
+    }
+    let kept = NewChunk { bytes: chunk.bytes[..room].to_vec(), ..chunk.clone() };
+    let tail = if room > 0 { logs::append(tx, attempt.job, attempt.number, tail, &kept).await? } else { tail };
+    let mark = NewChunk { at: chunk.at, stream: Stream::System, bytes: TRUNCATED.as_bytes().to_vec() };
+    Ok(logs::append(tx, attempt.job, attempt.number, tail, &mark).await?)
+}
+
+/// What the holder of an attempt should do now. Takes the job's queue lock.
+async fn order(tx: &mut Tx, attempt: Attempt) -> Result<Order> {
+    let held = queue::lock(tx, attempt.job)
+        .await?
+        .is_some_and(|row| row.hold == chandler_model::jobs::Hold::Claimed && row.attempt == attempt.number);
+    if !held {
+        return Ok(Order::Gone);
+    }
+    Ok(rows::lock(tx, attempt.job).await?.map_or(Order::Gone, |job| order_of(job.state)))
+}
+
+fn order_of(state: State) -> Order {
+    match state {
+        State::Running(_) => Order::Continue,
+        State::Stopping { why, .. } => Order::Stop(why),
+        _ => Order::Gone,
+    }
+}

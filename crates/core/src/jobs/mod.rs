@@ -1,0 +1,43 @@
+//! Jobs: launching, watching, cancelling, and the engine that moves them (`docs/core/jobs.md`).
+//!
+//! [`step`] decides every transition and is pure; `engine` writes what it says under the job's queue lock; [`link`] is
+//! what a worker may say; `keep` holds the loops that look for lost workers and due timers.
+
+mod engine;
+mod keep;
+mod launch;
+pub mod link;
+mod log;
+mod requests;
+pub mod step;
+mod timing;
+
+use chandler_model::Kind;
+
+pub use keep::{run_housekeeping, run_reaper, run_timers};
+pub use launch::{JobInput, What};
+pub use log::{LogReader, Mode};
+pub use requests::JobFilter;
+pub use timing::Timing;
+
+/// What jobs of this slice are to authorization.
+pub(crate) const KIND: Kind = Kind::ScriptJob;
+
+/// Notice: something about this job changed (its id).
+pub const JOB_NOTICE: &str = "job";
+/// Notice: workers should look at the queue and at their orders.
+pub const QUEUE_NOTICE: &str = "queue";
+
+/// How the engine of one installation is set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub timing: Timing,
+    /// Bytes of log that one job may write; the rest is cut with a mark.
+    pub log_max: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timing: Timing::default(), log_max: 64 * 1024 * 1024 }
+    }
+}

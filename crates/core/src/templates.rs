@@ -1,0 +1,210 @@
+//! Templates: named work that is launched again and again. A changed content is a new revision; a job remembers which.
+
+use chandler_model::environments::Environment;
+use chandler_model::errors::Code;
+use chandler_model::ids::Selector;
+use chandler_model::kinds::{Action, Kind, Place};
+use chandler_model::organizations::Organization;
+use chandler_model::paging::{Page, PageRequest};
+use chandler_model::templates::{SCRIPT_MAX, ScriptSpec, Template, TemplateKind, TemplateSpec};
+use chandler_model::{Id, Json, Patch, names};
+use chandler_store::templates::{self, NewRevision, NewTemplate};
+
+use crate::Core;
+use crate::authz::{self, Authorized};
+use crate::cx::Cx;
+use crate::environments::organization_vanished;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::input::{Check, expect_version, optional_text};
+
+/// Most arguments of a script.
+pub const ARGS_MAX: usize = 256;
+/// Most bytes of one argument.
+pub const ARG_MAX: usize = 32 * 1024;
+/// Most repetitions after failures.
+pub const RETRIES_MAX: u16 = 100;
+
+/// What a new template is made of.
+#[derive(Clone, Debug)]
+pub struct TemplateInput {
+    pub organization: Id<Organization>,
+    pub name: String,
+    pub description: Option<String>,
+    pub environment: Option<Id<Environment>>,
+    pub spec: TemplateSpec,
+}
+
+/// What an edit changes. A `spec` that differs makes a new revision.
+#[derive(Clone, Debug, Default)]
+pub struct TemplatePatch {
+    pub name: Option<String>,
+    pub description: Patch<String>,
+    pub environment: Patch<Id<Environment>>,
+    pub spec: Option<TemplateSpec>,
+}
+
+/// Which templates a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateFilter {
+    pub organization: Option<Id<Organization>>,
+    pub name: Option<String>,
+}
+
+impl Core {
+    pub async fn create_template(&self, cx: &Cx, input: TemplateInput) -> Result<Template> {
+        let organization = self.readable_organization(cx, input.organization).await?;
+        let permit = authz::create_in(cx, Kind::ScriptTemplate, Place::Organization(organization))?;
+        let mut check = Check::default();
+        let name = check.take("name", names::check_name(&input.name));
+        let description = check.take("description", optional_text(input.description, names::DESCRIPTION_MAX));
+        check_spec(&mut check, &input.spec);
+        check.done()?;
+        let environment = match input.environment {
+            Some(id) => Some(self.usable_environment(cx, id, organization).await?.id),
+            None => None,
+        };
+        let spec = Json(input.spec);
+        let new = NewTemplate {
+            by: cx.user_id(),
+            organization_id: organization,
+            kind: TemplateKind::Script,
+            name: &name,
+            description: description.as_deref(),
+            environment_id: environment,
+            spec: &spec,
+        };
+        let (new, permit) = (&new, &permit);
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let row = templates::insert(&mut w.tx, (self.uid(), self.uid()), cx.now, new).await?;
+                w.created(permit, &row)?;
+                Ok(row)
+            })
+        })
+        .await
+        .map_err(|error| organization_vanished(error, Kind::ScriptTemplate))
+    }
+
+    pub async fn get_template(&self, cx: &Cx, selector: Selector<Template>) -> Result<Template> {
+        Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
+    }
+
+    /// Templates by id.
+    pub async fn list_templates(&self, cx: &Cx, filter: &TemplateFilter, page: PageRequest) -> Result<Page<Template>> {
+        let wanted = templates::Wanted { organization: filter.organization, name: filter.name.as_deref() };
+        let rows = templates::page(self.db(), &authz::visible(cx, Kind::ScriptTemplate), &wanted, page).await?;
+        Ok(Page::of_one_more(rows, page.limit, |row| row.id.get()))
+    }
+
+    pub async fn update_template(
+        &self,
+        cx: &Cx,
+        selector: Selector<Template>,
+        version: Option<i64>,
+        patch: TemplatePatch,
+    ) -> Result<Template> {
+        let right: Authorized<Template> = authz::find(self, cx, Action::Update, selector).await?;
+        let mut check = Check::default();
+        let name = check.take("name", patch.name.as_deref().map(names::check_name).transpose());
+        check.patch("description", &patch.description, names::DESCRIPTION_MAX);
+        if let Some(spec) = &patch.spec {
+            check_spec(&mut check, spec);
+        }
+        check.done()?;
+        // What is not changed is not checked again.
+        if let Some(id) = patch.environment.as_set().filter(|id| right.environment_id != Some(**id)) {
+            self.usable_environment(cx, *id, right.organization_id).await?;
+        }
+        let (right, name, patch) = (&right, &name, &patch);
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let before = templates::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
+                expect_version(version, before.version)?;
+                let mut row = before.clone();
+                if let Some(name) = name {
+                    row.name.clone_from(name);
+                }
+                row.description = patch.description.clone().apply(row.description);
+                row.environment_id = patch.environment.clone().apply(row.environment_id);
+                row.updated_at = cx.now;
+                row.updated_by = cx.user_id();
+                if let Some(spec) = patch.spec.as_ref().filter(|spec| **spec != before.spec.0) {
+                    let revision = NewRevision {
+                        uid: self.uid(),
+                        at: cx.now,
+                        by: cx.user_id(),
+                        template: row.id,
+                        organization: row.organization_id,
+                    };
+                    templates::revise(&mut w.tx, &revision, &Json(spec.clone())).await?;
+                }
+                let after = templates::update(&mut w.tx, &row).await?;
+                w.updated(right, &before, &after);
+                Ok(after)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a template and its revisions. Jobs that came from it stay and keep its name.
+    pub async fn delete_template(&self, cx: &Cx, selector: Selector<Template>) -> Result<()> {
+        let right: Authorized<Template> = authz::find(self, cx, Action::Delete, selector).await?;
+        let right = &right;
+        self.write(cx, move |w| {
+            Box::pin(async move {
+                let row = templates::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
+                templates::delete(&mut w.tx, row.id).await?;
+                w.deleted(right, &row);
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The environment that a row of an organization names: readable, and global or of that organization.
+    pub(crate) async fn usable_environment(
+        &self,
+        cx: &Cx,
+        id: Id<Environment>,
+        organization: Id<Organization>,
+    ) -> Result<Environment> {
+        let unknown = || Error::field("environment_id", Code::Unknown { resource: "environment" });
+        match authz::find::<Environment>(self, cx, Action::Read, id).await {
+            Ok(found) if found.organization_id.is_none_or(|of| of == organization) => Ok(found.into_inner()),
+            Ok(_) | Err(Error { kind: ErrorKind::Denied { .. }, .. }) => Err(unknown()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Checks the content of a template or of a launch.
+pub(crate) fn check_spec(check: &mut Check, spec: &TemplateSpec) {
+    let TemplateSpec::Script(script) = spec;
+    check_script(check, script);
+}
+
+fn check_script(check: &mut Check, spec: &ScriptSpec) {
+    check.require(!spec.script.trim().is_empty(), "spec.script", Code::Blank);
+    check.require(spec.script.len() <= SCRIPT_MAX, "spec.script", Code::TooLong { max: SCRIPT_MAX });
+    check.require(
+        !spec.script.contains('\0'),
+        "spec.script",
+        Code::Format { rule: "must not contain the character NUL" },
+    );
+    check.require(spec.args.len() <= ARGS_MAX, "spec.args", Code::TooLong { max: ARGS_MAX });
+    for (i, arg) in spec.args.iter().enumerate() {
+        check.require(arg.len() <= ARG_MAX, format!("spec.args.{i}"), Code::TooLong { max: ARG_MAX });
+        check.require(
+            !arg.contains('\0'),
+            format!("spec.args.{i}"),
+            Code::Format { rule: "must not contain the character NUL" },
+        );
+    }
+    check.require(spec.retries <= RETRIES_MAX, "spec.retries", Code::Range { min: 0, max: i64::from(RETRIES_MAX) });
+    check.require(spec.retries == 0 || spec.may_repeat, "spec.retries", Code::Format { rule: "needs may_repeat" });
+    check.require(spec.timeout_s != Some(0), "spec.timeout_s", Code::Range { min: 1, max: i64::from(u32::MAX) });
+}
+
+fn gone(action: Action) -> Error {
+    Error::absent(Kind::ScriptTemplate, action)
+}

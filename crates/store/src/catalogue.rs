@@ -1,0 +1,28 @@
+//! Every static statement of the store, so that a test can prepare each on both engines.
+
+use crate::seam::Catalogued;
+
+/// All statements, file by file.
+#[must_use]
+pub fn statements() -> Vec<&'static dyn Catalogued> {
+    [
+        crate::audit::STATEMENTS,
+        crate::changes::STATEMENTS,
+        crate::clusters::STATEMENTS,
+        crate::environments::STATEMENTS,
+        crate::grants::STATEMENTS,
+        crate::jobs::attempts::STATEMENTS,
+        crate::jobs::queue::STATEMENTS,
+        crate::jobs::rows::STATEMENTS,
+        crate::logs::STATEMENTS,
+        crate::organizations::STATEMENTS,
+        crate::settings::STATEMENTS,
+        crate::tallies::STATEMENTS,
+        crate::templates::STATEMENTS,
+        crate::timers::STATEMENTS,
+        crate::tokens::STATEMENTS,
+        crate::users::STATEMENTS,
+        crate::workers::STATEMENTS,
+    ]
+    .concat()
+}

@@ -1,0 +1,101 @@
+//! Attempts (one process group or container each) and the transitions of a job.
+
+use chandler_model::jobs::{Job, State};
+use chandler_model::workers::Worker;
+use chandler_model::{Id, Uid};
+use jiff::Timestamp;
+
+use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub attempt: i64,
+    pub node: String,
+    pub state: String,
+    pub exit_code: Option<i64>,
+    pub started_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+}
+
+record!(Attempt { attempt, node, state, exit_code, started_at, finished_at });
+
+/// One step in a job's life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub seq: i64,
+    pub at: Timestamp,
+    pub what: String,
+    pub state: String,
+    pub stage: Option<String>,
+    pub outcome: Option<String>,
+    pub actor: Option<String>,
+}
+
+record!(Transition { seq, at, what, state, stage, outcome, actor });
+
+static BEGIN: Sql<()> = Sql::new(
+    "INSERT INTO job_attempts (uid, job_id, attempt, worker_id, node, state, started_at) \
+     VALUES ($1, $2, $3, $4, $5, 'running', $6)",
+);
+static END: Sql<()> = Sql::new(
+    "UPDATE job_attempts SET state = $3, exit_code = $4, finished_at = $5 \
+     WHERE job_id = $1 AND attempt = $2 AND finished_at IS NULL",
+);
+static OF_JOB: Sql<Attempt> = Sql::new("SELECT {columns} FROM job_attempts WHERE job_id = $1 ORDER BY attempt");
+static APPEND: Sql<()> = Sql::new(
+    "INSERT INTO job_transitions (job_id, seq, at, what, state, stage, outcome, actor) \
+     VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM job_transitions WHERE job_id = $1), $2, $3, $4, $5, $6, $7)",
+);
+static TRANSITIONS: Sql<Transition> =
+    Sql::new("SELECT {columns} FROM job_transitions WHERE job_id = $1 ORDER BY seq");
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BEGIN, &END, &OF_JOB, &APPEND, &TRANSITIONS];
+
+/// Notes that an attempt begins on a node.
+pub async fn begin(tx: &mut Tx, uid: Uid, job: &Job, worker: Id<Worker>, node: &str, at: Timestamp) -> Result<()> {
+    let args = [uid.into(), job.id.into(), job.attempt.into(), worker.into(), node.into(), at.into()];
+    tx.exec(&BEGIN, &args).await.map(drop)
+}
+
+/// Notes how an attempt ended; an attempt that has ended already stays as it is.
+pub async fn end(
+    tx: &mut Tx,
+    job: Id<Job>,
+    attempt: i64,
+    state: &str,
+    exit_code: Option<i64>,
+    at: Timestamp,
+) -> Result<()> {
+    tx.exec(&END, &[job.into(), attempt.into(), state.into(), exit_code.into(), at.into()]).await.map(drop)
+}
+
+pub async fn of_job(db: &Db, job: Id<Job>) -> Result<Vec<Attempt>> {
+    db.query(&OF_JOB, &[job.into()]).await
+}
+
+/// Appends a transition; the caller holds the job's lock, so numbers have no gaps.
+pub async fn append_transition(
+    tx: &mut Tx,
+    job: Id<Job>,
+    at: Timestamp,
+    what: &str,
+    state: State,
+    actor: Option<&str>,
+) -> Result<()> {
+    let columns = state.columns();
+    let args = [
+        job.into(),
+        at.into(),
+        what.into(),
+        columns.state.into(),
+        columns.stage.into(),
+        columns.outcome.into(),
+        actor.into(),
+    ];
+    tx.exec(&APPEND, &args).await.map(drop)
+}
+
+pub async fn transitions(db: &Db, job: Id<Job>) -> Result<Vec<Transition>> {
+    db.query(&TRANSITIONS, &[job.into()]).await
+}

@@ -1,0 +1,247 @@
+//! The job rows themselves.
+
+use chandler_model::ids::Selector;
+use chandler_model::jobs::{Intent, Job, JobFamily, JobKind, LaunchType, Snapshot, State};
+use chandler_model::kinds::{Dialect, Visible};
+use chandler_model::organizations::Organization;
+use chandler_model::paging::PageRequest;
+use chandler_model::templates::{Template, TemplateRevision};
+use chandler_model::users::User;
+use chandler_model::{Id, Json, Uid, environments::Environment};
+use jiff::Timestamp;
+use sea_query::{Alias, Expr, ExprTrait, Order, Query};
+
+use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx};
+
+// Written out because five columns form one `State`.
+impl Record for Job {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "uid",
+        "created_at",
+        "updated_at",
+        "family",
+        "kind",
+        "organization_id",
+        "template_id",
+        "revision_id",
+        "environment_id",
+        "initiator_id",
+        "dialect",
+        "launch_type",
+        "name",
+        "intent",
+        "priority",
+        "error",
+        "exit_code",
+        "retries_left",
+        "returns",
+        "attempt",
+        "worker_id",
+        "started_at",
+        "finished_at",
+        "cancel_requested_at",
+        "events_complete",
+        "log_bytes",
+        "log_lines",
+        "log_truncated",
+        "snapshot",
+        "state",
+        "stage",
+        "stop_for",
+        "waiting_for",
+        "outcome",
+    ];
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            uid: row.get(1)?,
+            created_at: row.get(2)?,
+            updated_at: row.get(3)?,
+            family: row.get(4)?,
+            kind: row.get(5)?,
+            organization_id: row.get(6)?,
+            template_id: row.get(7)?,
+            revision_id: row.get(8)?,
+            environment_id: row.get(9)?,
+            initiator_id: row.get(10)?,
+            dialect: row.get(11)?,
+            launch_type: row.get(12)?,
+            name: row.get(13)?,
+            intent: row.get(14)?,
+            priority: row.get(15)?,
+            error: row.get(16)?,
+            exit_code: row.get(17)?,
+            retries_left: row.get(18)?,
+            returns: row.get(19)?,
+            attempt: row.get(20)?,
+            worker_id: row.get(21)?,
+            started_at: row.get(22)?,
+            finished_at: row.get(23)?,
+            cancel_requested_at: row.get(24)?,
+            events_complete: row.get(25)?,
+            log_bytes: row.get(26)?,
+            log_lines: row.get(27)?,
+            log_truncated: row.get(28)?,
+            snapshot: row.get(29)?,
+            state: read_state(row)?,
+        })
+    }
+}
+
+fn read_state(row: &Row<'_>) -> Result<State> {
+    let state: String = row.get(30)?;
+    let columns: [Option<String>; 4] = [row.get(31)?, row.get(32)?, row.get(33)?, row.get(34)?];
+    let [stage, stop_for, waiting_for, outcome] = columns.each_ref().map(Option::as_deref);
+    State::from_columns(&state, stage, stop_for, waiting_for, outcome)
+        .ok_or_else(|| Error::Other(format!("jobs: columns {state} {columns:?} form no state").into()))
+}
+
+/// What a job is made of when it is submitted.
+#[derive(Clone, Debug)]
+pub struct NewJob<'a> {
+    pub uid: Uid,
+    pub at: Timestamp,
+    pub family: JobFamily,
+    pub kind: JobKind,
+    pub organization_id: Option<Id<Organization>>,
+    pub template_id: Option<Id<Template>>,
+    pub revision_id: Option<Id<TemplateRevision>>,
+    pub environment_id: Option<Id<Environment>>,
+    pub initiator_id: Option<Id<User>>,
+    pub dialect: Dialect,
+    pub launch_type: LaunchType,
+    pub name: &'a str,
+    pub intent: &'a Json<Intent>,
+    pub priority: i64,
+    pub retries_left: i64,
+    pub snapshot: &'a Json<Snapshot>,
+}
+
+static BY_ID: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
+static BY_UID: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE uid = $1");
+static LOCK: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1 {for_update}");
+static INSERT: Sql<Job> = Sql::new(
+    "INSERT INTO jobs (uid, created_at, updated_at, state_at, updated_by, family, kind, organization_id, template_id, \
+     revision_id, environment_id, initiator_id, dialect, launch_type, name, intent, priority, retries_left, snapshot, \
+     state) VALUES ($1, $2, $2, $2, $9, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'pending') \
+     RETURNING {columns}",
+);
+static MOVE: Sql<()> = Sql::new(
+    "UPDATE jobs SET state = $2, stage = $3, stop_for = $4, waiting_for = $5, outcome = $6, error = $7, \
+     exit_code = $8, retries_left = $9, returns = $10, attempt = $11, worker_id = $12, started_at = $13, \
+     finished_at = $14, cancel_requested_at = $15, events_complete = $16, log_bytes = $17, log_lines = $18, \
+     log_truncated = $19, snapshot = $20, updated_at = $21, state_at = $21 WHERE id = $1",
+);
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE];
+
+pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
+    match selector {
+        Selector::Id(id) => db.optional(&BY_ID, &[id.into()]).await,
+        Selector::Uid(uid) => db.optional(&BY_UID, &[uid.into()]).await,
+    }
+}
+
+/// Reads the row for change. The caller holds the queue row of an unfinished job already.
+pub async fn lock(tx: &mut Tx, id: Id<Job>) -> Result<Option<Job>> {
+    tx.optional(&LOCK, &[id.into()]).await
+}
+
+pub async fn insert(tx: &mut Tx, new: &NewJob<'_>) -> Result<Job> {
+    tx.one(
+        &INSERT,
+        &[
+            new.uid.into(),
+            new.at.into(),
+            new.family.into(),
+            new.kind.into(),
+            new.organization_id.into(),
+            new.template_id.into(),
+            new.revision_id.into(),
+            new.environment_id.into(),
+            new.initiator_id.into(),
+            new.dialect.into(),
+            new.launch_type.into(),
+            new.name.into(),
+            new.intent.into(),
+            new.priority.into(),
+            new.retries_left.into(),
+            new.snapshot.into(),
+        ],
+    )
+    .await
+}
+
+/// Writes where a locked job stands now.
+pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
+    let columns = job.state.columns();
+    tx.exec(
+        &MOVE,
+        &[
+            job.id.into(),
+            columns.state.into(),
+            columns.stage.into(),
+            columns.stop_for.into(),
+            columns.waiting_for.into(),
+            columns.outcome.into(),
+            job.error.as_deref().into(),
+            job.exit_code.into(),
+            job.retries_left.into(),
+            job.returns.into(),
+            job.attempt.into(),
+            job.worker_id.into(),
+            job.started_at.into(),
+            job.finished_at.into(),
+            job.cancel_requested_at.into(),
+            job.events_complete.into(),
+            job.log_bytes.into(),
+            job.log_lines.into(),
+            job.log_truncated.into(),
+            (&job.snapshot).into(),
+            job.updated_at.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Which jobs a list wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub organization: Option<Id<Organization>>,
+    pub template: Option<Id<Template>>,
+    /// The `state` column's word.
+    pub state: Option<&'static str>,
+}
+
+/// Up to `limit + 1` visible jobs before the given id, newest first.
+pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest) -> Result<Vec<Job>> {
+    let mut select = Query::select();
+    select
+        .columns(Job::COLUMNS.iter().map(|column| Alias::new(*column)))
+        .from(Alias::new("jobs"))
+        .order_by(Alias::new("id"), Order::Desc)
+        .limit(u64::from(page.limit) + 1);
+    match visible {
+        Visible::All => {}
+        Visible::Nothing => return Ok(Vec::new()),
+    }
+    if let Some(before) = page.after {
+        select.and_where(Expr::col(Alias::new("id")).lt(before));
+    }
+    let equals = [
+        ("organization_id", wanted.organization.map(Id::get)),
+        ("template_id", wanted.template.map(Id::get)),
+    ];
+    for (column, value) in equals {
+        if let Some(value) = value {
+            select.and_where(Expr::col(Alias::new(column)).eq(value));
+        }
+    }
+    if let Some(state) = wanted.state {
+        select.and_where(Expr::col(Alias::new("state")).eq(state));
+    }
+    db.dynamic(select).await
+}
