@@ -97,28 +97,26 @@ impl Db {
     ///
     /// Inside, nothing but `tx` may be awaited; another `write` would wait for this one. What the closure may capture is
     /// told at [`Work`].
-    pub fn write<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send,
         E: From<Error> + Transient + Send,
         F: Send + AsyncFn(&mut Tx) -> Result<T, E> + for<'t> Work<&'t mut Tx, Result<T, E>>,
     {
-        async move {
-            let mut retries = 0;
-            loop {
-                let mut tx = self.begin().await?;
-                let outcome = match work.run(&mut tx).await {
-                    Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
-                    Err(error) => {
-                        // Waited for, so that the next try does not meet the locks of this one.
-                        tx.roll_back().await;
-                        Err(error)
-                    }
-                };
-                match outcome {
-                    Err(error) if error.transient() && retries < RETRIES => retries += 1,
-                    outcome => return outcome,
+        let mut retries = 0;
+        loop {
+            let mut tx = self.begin().await?;
+            let outcome = match work.run(&mut tx).await {
+                Ok(value) => tx.commit().await.map(|()| value).map_err(E::from),
+                Err(error) => {
+                    // Waited for, so that the next try does not meet the locks of this one.
+                    tx.roll_back().await;
+                    Err(error)
                 }
+            };
+            match outcome {
+                Err(error) if error.transient() && retries < RETRIES => retries += 1,
+                outcome => return outcome,
             }
         }
     }

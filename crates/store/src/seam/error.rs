@@ -21,28 +21,28 @@ pub enum Error {
     #[error("no such row")]
     NotFound,
     /// A unique index refused the row.
-    #[error("unique constraint {constraint}: {source}")]
+    #[error("unique constraint {constraint}: {}", with_causes(source.as_ref()))]
     Unique { constraint: String, source: Source },
     /// A reference points to nothing, or the row is still referenced. SQLite does not say which one.
-    #[error("foreign key {}: {source}", constraint.as_deref().unwrap_or("(unnamed)"))]
+    #[error("foreign key {}: {}", constraint.as_deref().unwrap_or("(unnamed)"), with_causes(source.as_ref()))]
     ForeignKey { constraint: Option<String>, source: Source },
     /// A named CHECK refused the row.
-    #[error("check constraint {constraint}: {source}")]
+    #[error("check constraint {constraint}: {}", with_causes(source.as_ref()))]
     Check { constraint: String, source: Source },
     /// A NOT NULL column got no value; `column` is `table.column`.
-    #[error("not-null column {column}: {source}")]
+    #[error("not-null column {column}: {}", with_causes(source.as_ref()))]
     NotNull { column: String, source: Source },
     /// The transaction collided with another one and may simply be run again.
-    #[error("serialization failure: {0}")]
+    #[error("serialization failure: {}", with_causes(.0.as_ref()))]
     Serialization(#[source] Source),
     /// The transaction was chosen as the victim of a deadlock and may simply be run again.
-    #[error("deadlock: {0}")]
+    #[error("deadlock: {}", with_causes(.0.as_ref()))]
     Deadlock(#[source] Source),
     /// The database cannot serve now: no connection in time, connection lost, disk full, the shared commit failed.
     #[error("database unavailable: {0}")]
     Unavailable(String),
     /// A programming error or damage: wrong SQL, a value that does not fit its type.
-    #[error("database: {0}")]
+    #[error("database: {}", with_causes(.0.as_ref()))]
     Other(#[source] Source),
 }
 
@@ -78,7 +78,7 @@ impl Error {
         Self::Other(text.into().into())
     }
 
-    pub(crate) fn unavailable(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Unavailable(with_causes(error))
     }
 
@@ -168,7 +168,7 @@ impl From<deadpool_postgres::PoolError> for Error {
 }
 
 /// An error with its causes: drivers put the interesting half into `source`.
-fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -121,8 +121,12 @@ impl PostgresTx {
         committing.await.unwrap_or_else(|stopped| Err(Error::unavailable(&stopped)))
     }
 
+    /// Waits for the ROLLBACK, unless a statement is still in flight: then dropping sees to it.
     pub(super) async fn roll_back(mut self) {
-        if let (Some(client), false) = (self.client.take(), self.in_flight) {
+        if self.in_flight {
+            return;
+        }
+        if let Some(client) = self.client.take() {
             roll_back(client).await;
         }
     }
