@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Listen, Listener, Source};
 use crate::listen::{self, Server};
 use crate::metrics::Metrics;
-use crate::problem::Advise;
+use crate::problem::{Advise, Problem};
 use crate::shutdown;
 
 /// The listeners that have something behind them.
@@ -38,6 +38,10 @@ pub async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()>
     }
     let metrics = Metrics::new();
     let bound = listen::bind(&BUILT, &config.listen).await?;
+    if bound.is_empty() {
+        let next = "give the console an address, such as `--listen-console 127.0.0.1:7080`";
+        return Err(Problem::new("every listener that could be opened is `off`", next).into());
+    }
     let server = Server::start(bound, (&config.limits).into(), stop.clone());
 
     // From here on the listeners answer, so whatever fails has to close them before it is reported.

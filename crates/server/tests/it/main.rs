@@ -94,6 +94,13 @@ fn a_data_directory_that_cannot_be_made_ends_the_program() {
 }
 
 #[test]
+fn a_server_that_would_listen_nowhere_does_not_start() {
+    let (code, out, err) = finished(&["serve", "--listen-console", "off"], &[]);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("  next: give the console an address"), "{err}");
+}
+
+#[test]
 fn what_is_wrong_in_the_configuration_and_what_in_the_command_are_told_apart() {
     let (code, _, err) = finished(&["serve"], &[("CHANDLER_LISTEN_AWS", "off")]);
     assert_eq!(code, Some(1));
