@@ -5,3 +5,4 @@
 
 pub mod keep;
 pub mod sandbox;
+pub mod worker;

@@ -1,15 +1,15 @@
 //! Writes what `step` decides. Every transition of an unfinished job locks its queue row first, then reads the job,
 //! then writes queue and job (`docs/core/jobs.md` 4.1).
 
-use chandler_model::jobs::{Hold, Intent, Job, StopFor};
+use chandler_model::Id;
+use chandler_model::jobs::{Hold, Intent, Job};
 use chandler_model::workers::Worker;
-use chandler_model::{Id, Word};
 use chandler_store::jobs::{attempts, queue, rows};
 use chandler_store::{Tx, logs, timers};
 use jiff::{SignedDuration, Timestamp};
 
 use super::step::{Effect, Event, Refused, step};
-use super::{JOB_NOTICE, QUEUE_NOTICE};
+use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE};
 use crate::Core;
 use crate::error::{Error, Result};
 
@@ -104,10 +104,8 @@ async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect], now: Tim
                 }
             }
             Effect::ClearDeadline => timers::clear(tx, DEADLINE, TIMER_KIND, job.id.get()).await?,
-            Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, "ready".to_owned()).await?,
-            Effect::TellWorker => {
-                tx.notify(QUEUE_NOTICE, job.state.stop_for().map_or("", StopFor::word).to_owned()).await?;
-            }
+            Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, String::new()).await?,
+            Effect::TellWorker => tx.notify(STOP_NOTICE, job.id.to_string()).await?,
         }
     }
     Ok(())

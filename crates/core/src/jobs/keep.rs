@@ -102,7 +102,7 @@ async fn fire_due(core: &Core) -> Result<()> {
                     }
                     (RETRY, Some(row)) if row.hold == Hold::Delayed => {
                         queue::hold(tx, job, Hold::Ready, None, None).await?;
-                        Ok(tx.notify(QUEUE_NOTICE, "ready".to_owned()).await?)
+                        Ok(tx.notify(QUEUE_NOTICE, String::new()).await?)
                     }
                     _ => Ok(()),
                 }

@@ -97,7 +97,7 @@ impl Core {
                 attempts::append_transition(&mut w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name()))
                     .await?;
                 w.launched(&plan.permit, &job)?;
-                w.tx.notify(QUEUE_NOTICE, "ready".to_owned()).await?;
+                w.tx.notify(QUEUE_NOTICE, String::new()).await?;
                 w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
                 Ok(job)
             })

@@ -1,16 +1,21 @@
 //! What a worker may say and is told. The embedded worker calls these functions; a remote one will say the same things
 //! over HTTP. Every word names job and attempt, and a word of an attempt that no longer holds its job changes nothing.
 
+use std::time::Duration;
+
 use chandler_model::Id;
 use chandler_model::jobs::{Fault, Intent, Job, JobKind, Stage, State, StopFor};
 use chandler_model::logs::{NewChunk, Stream};
 use chandler_model::workers::Worker;
 use chandler_store::jobs::{queue, rows};
+use chandler_store::seam::Notice;
 use chandler_store::{Tx, logs, workers};
 
 use super::engine::{self, From, Moved};
 use super::step::{Event, Refused};
-use super::{JOB_NOTICE, QUEUE_NOTICE, Timing};
+use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE, Timing};
+use tokio::sync::broadcast;
+
 use crate::Core;
 use crate::error::Result;
 
@@ -79,8 +84,23 @@ pub trait WorkerLink: Clone + Send + Sync + 'static {
     /// Appends to the log; it is a beat too.
     fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> impl Future<Output = Result<Order>> + Send;
     fn report(&self, attempt: Attempt, report: Report) -> impl Future<Output = Result<Order>> + Send;
-    /// Resolves when there may be something to claim or to stop, or after the poll period.
-    fn wake(&self) -> impl Future<Output = ()> + Send;
+    /// What the worker should look at, from now on.
+    fn wakes(&self) -> impl Wakes;
+}
+
+/// Something that a worker should look at. Missing one costs a poll period, never a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There may be something to claim.
+    Queue,
+    /// There may be a new order for this job.
+    Job(Id<Job>),
+}
+
+/// A source of wake-ups.
+pub trait Wakes: Send + 'static {
+    /// The next one; `Queue` when nothing happened for the poll period. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Wake> + Send;
 }
 
 /// The link of a worker that lives in the server's own process.
@@ -196,16 +216,40 @@ impl WorkerLink for Embedded {
             .await
     }
 
-    async fn wake(&self) {
-        let mut notices = self.core.db().notices();
-        let noticed = async {
-            while let Ok(notice) = notices.recv().await {
-                if notice.channel == QUEUE_NOTICE {
-                    return;
+    fn wakes(&self) -> impl Wakes {
+        EmbeddedWakes { notices: self.core.db().notices(), poll: self.timing().poll }
+    }
+}
+
+/// Wake-ups by the notices of the store.
+struct EmbeddedWakes {
+    notices: broadcast::Receiver<Notice>,
+    poll: Duration,
+}
+
+impl Wakes for EmbeddedWakes {
+    async fn next(&mut self) -> Wake {
+        let poll = tokio::time::sleep(self.poll);
+        tokio::pin!(poll);
+        loop {
+            let received = tokio::select! {
+                () = &mut poll => return Wake::Queue,
+                received = self.notices.recv() => received,
+            };
+            match received {
+                Ok(notice) if notice.channel == QUEUE_NOTICE => return Wake::Queue,
+                Ok(notice) if notice.channel == STOP_NOTICE => {
+                    return notice.payload.parse().map_or(Wake::Queue, |id| Wake::Job(Id::new(id)));
+                }
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return Wake::Queue,
+                // The store is closing; the poll goes on until the worker is told to stop.
+                Err(broadcast::error::RecvError::Closed) => {
+                    poll.as_mut().await;
+                    return Wake::Queue;
                 }
             }
-        };
-        drop(tokio::time::timeout(self.timing().poll, noticed).await);
+        }
     }
 }
 

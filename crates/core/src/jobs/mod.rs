@@ -25,8 +25,10 @@ pub(crate) const KIND: Kind = Kind::ScriptJob;
 
 /// Notice: something about this job changed (its id).
 pub const JOB_NOTICE: &str = "job";
-/// Notice: workers should look at the queue and at their orders.
+/// Notice: there is something to claim.
 pub const QUEUE_NOTICE: &str = "queue";
+/// Notice: the worker that holds this job (its id) has new orders.
+pub const STOP_NOTICE: &str = "stop";
 
 /// How the engine of one installation is set.
 #[derive(Clone, Debug)]
