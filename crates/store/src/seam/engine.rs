@@ -180,4 +180,15 @@ mod tests {
         assert_eq!(expand(Engine::Sqlite, "SELECT {colums} {", &["id"]), "SELECT {colums} {");
         assert_eq!(expand_types(Engine::Postgres, "a {int}, b {number}"), "a bigint, b {number}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn text_without_tokens_is_left_alone(text in "[a-zé日{}:' ]{0,40}") {
+            let known = ["columns", "for_update", "for_key_share", "skip_locked", "list"];
+            proptest::prop_assume!(!known.iter().any(|token| text.contains(token)));
+            for engine in [Engine::Sqlite, Engine::Postgres] {
+                proptest::prop_assert_eq!(expand(engine, &text, &["id"]), &*text);
+            }
+        }
+    }
 }

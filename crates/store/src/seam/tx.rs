@@ -229,3 +229,30 @@ fn lock_number(name: &str) -> i64 {
     let digest = sha2::Sha256::digest(name.as_bytes());
     digest.iter().take(8).fold(0_i64, |number, byte| (number << 8) | i64::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seam::{Db, DbConfig};
+
+    static ONE: Sql<i64> = Sql::new("SELECT 1");
+
+    #[tokio::test]
+    async fn a_transaction_that_is_too_old_is_ended_at_its_next_statement() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::open(&DbConfig::sqlite(directory.path().join("test.db"))).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(tx.one(&ONE, &[]).await.unwrap(), 1);
+        tx.limit = Duration::ZERO;
+        assert!(matches!(tx.one(&ONE, &[]).await, Err(Error::Unavailable(_))));
+        assert!(tx.commit().await.is_err());
+        let mut tx = db.begin().await.unwrap().unlimited();
+        assert_eq!(tx.one(&ONE, &[]).await.unwrap(), 1);
+    }
+
+    #[test]
+    fn the_number_of_a_lock_never_changes() {
+        // All replicas, of all versions, must mean the same lock.
+        assert_eq!(lock_number("schema_migrations"), 2_791_888_192_033_081_259);
+    }
+}

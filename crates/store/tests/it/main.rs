@@ -6,5 +6,6 @@ mod databases;
 mod migrate;
 mod seam;
 mod seam_commits;
+mod seam_contention;
 mod seam_notices;
 mod seam_statements;

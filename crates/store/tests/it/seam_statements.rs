@@ -37,6 +37,15 @@ async fn the_catalogue_check_finds_statements_that_do_not_fit_their_records() {
     }
 }
 
+#[tokio::test]
+async fn every_statement_of_the_store_fits_its_record_on_both_engines() {
+    for Database { db, .. } in &both().await {
+        migrate::run(db, Timestamp::UNIX_EPOCH).await.unwrap();
+        let wrong = prepare_all(db, &chandler_store::catalogue::statements()).await;
+        assert!(wrong.is_empty(), "{db:?}: {wrong:#?}");
+    }
+}
+
 static FOLD: Sql<Option<String>> = Sql::new("SELECT fold(CAST($1 AS text))");
 static RX: Sql<Option<bool>> = Sql::new("SELECT rx(CAST($1 AS text), CAST($2 AS text))");
 

@@ -40,6 +40,10 @@ impl Writer {
     fn begin(&mut self) -> rusqlite::Result<()> {
         self.notice_loss();
         if !self.open {
+            if !self.connection.is_autocommit() {
+                // A ROLLBACK failed; it is tried again, for without it nobody can write any more.
+                self.run("ROLLBACK")?;
+            }
             self.run("BEGIN IMMEDIATE")?;
             self.open = true;
         }
@@ -53,9 +57,11 @@ impl Writer {
             return;
         }
         if self.waiting.is_empty() || self.run("ROLLBACK TO s").and_then(|()| self.run("RELEASE s")).is_err() {
-            let result = self.run("ROLLBACK");
+            if let Err(error) = self.run("ROLLBACK") {
+                tracing::error!("cannot roll back: {error}");
+            }
             self.open = false;
-            self.fail_all(&format!("the shared transaction had to be rolled back: {result:?}"));
+            self.fail_all("the shared transaction had to be rolled back");
         }
     }
 
