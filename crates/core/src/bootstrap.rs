@@ -19,6 +19,8 @@ use crate::secrets::Seat;
 
 /// Name of the environment that the installation makes for its own work.
 pub const CONTROL_PLANE: &str = "Control Plane Execution Environment";
+/// Name of the environment that the configuration asks for at the first start.
+pub const DEFAULT_ENVIRONMENT: &str = "Default Execution Environment";
 /// Title of the organization that every installation has.
 pub const DEFAULT_ORGANIZATION: &str = "Default";
 const DEFAULT_DESCRIPTION: &str = "Builtin default organization.";
@@ -33,6 +35,8 @@ pub struct FirstStart {
     pub password: SecretString,
     /// Image of the managed environment.
     pub control_plane_image: Option<String>,
+    /// Image of a second global environment, for jobs; none = there is no such environment.
+    pub default_image: Option<String>,
 }
 
 impl Core {
@@ -86,18 +90,28 @@ impl Core {
                     let organization = insert_with_slug(&mut w.tx, self, cx, &title, cluster.id, true).await?;
                     w.created(&permits.1, &organization)?;
 
-                    let new = NewEnvironment {
-                        by: None,
-                        place: Place::Global,
-                        name: CONTROL_PLANE,
-                        description: None,
-                        image: first.control_plane_image.as_deref(),
-                        pull: None,
-                        managed: true,
-                        spec: &Json(RunSpec::default()),
-                    };
-                    let environment = environments::insert(&mut w.tx, self.uid(), cx.now, &new).await?;
-                    w.created(&permits.2, &environment)
+                    let first_environments = [
+                        (CONTROL_PLANE, &first.control_plane_image, true),
+                        (DEFAULT_ENVIRONMENT, &first.default_image, false),
+                    ];
+                    for (name, image, managed) in first_environments {
+                        if !managed && image.is_none() {
+                            continue;
+                        }
+                        let new = NewEnvironment {
+                            by: None,
+                            place: Place::Global,
+                            name,
+                            description: None,
+                            image: image.as_deref(),
+                            pull: None,
+                            managed,
+                            spec: &Json(RunSpec::default()),
+                        };
+                        let environment = environments::insert(&mut w.tx, self.uid(), cx.now, &new).await?;
+                        w.created(&permits.2, &environment)?;
+                    }
+                    Ok(())
                 })
             })
             .await;

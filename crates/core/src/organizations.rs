@@ -57,6 +57,16 @@ impl Core {
         Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
     }
 
+    /// The living organization of exactly that title, if the actor may see it.
+    pub async fn organization_titled(&self, cx: &Cx, title: &str) -> Result<Option<Organization>> {
+        let Some(found) = organizations::by_title(self.db(), title).await? else { return Ok(None) };
+        match authz::find(self, cx, Action::Read, found.id).await {
+            Ok(row) => Ok(Some(row.into_inner())),
+            Err(Error { kind: ErrorKind::Denied { .. }, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Living organizations by id.
     pub async fn list_organizations(&self, cx: &Cx, page: PageRequest) -> Result<Page<Organization>> {
         let rows = organizations::page(self.db(), &authz::visible(cx, Kind::Organization), page).await?;

@@ -33,6 +33,9 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
+  chandler demo
+      A first look: runs the server in ./chandler-data, makes an organization, an environment and a
+      template, runs a job with its log on the terminal, and stays up.
   chandler serve
       The console and the API on http://127.0.0.1:7080, everything kept in ./chandler-data.
   chandler serve --database postgres://chandler@db/chandler --listen-console 0.0.0.0:7080
@@ -48,6 +51,13 @@ Environment:
 pub enum Command {
     /// Run the server until it is told to stop (SIGTERM or Ctrl-C; a second time stops at once)
     Serve,
+    /// Run the server and show a job: make an organization, an environment and a template, run it, stay up
+    Demo(Demo),
+    /// Bring the database up to this version and end
+    Migrate,
+    /// Look after an installation at its machine, while no server runs on it
+    #[command(subcommand)]
+    Admin(Admin),
     /// Print the effective configuration with the source of each value, secrets hidden
     Config {
         /// Print the reference page of all settings instead
@@ -56,7 +66,7 @@ pub enum Command {
     },
 }
 
-/// What `chandler demo` can be told. It becomes a [`Command`] together with the demonstration itself.
+/// What `chandler demo` can be told.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Demo {
     /// End with the job's result as exit status instead of staying up
@@ -64,10 +74,10 @@ pub struct Demo {
     pub exit: bool,
 }
 
-/// What `chandler admin` can do. It becomes a [`Command`] together with the first thing that it does.
+/// What `chandler admin` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Admin {
-    /// Set the password of a user
+    /// Give a user a new password (CHANDLER_ADMIN_PASSWORD, else a random one is printed) and end his tokens
     Password {
         /// Login of the user [default: the administrator of the first start]
         #[arg(long)]

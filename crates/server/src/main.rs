@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use chandler_server::cli::{Cli, Command};
+use chandler_server::cli::{Admin, Cli, Command};
 use chandler_server::config::{self, Config};
-use chandler_server::{problem, serve, telemetry};
+use chandler_server::{admin, demo, problem, serve, telemetry};
 use clap::Parser;
 
 #[global_allocator]
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         }
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = problem::print(&error, &mut io::stderr().lock());
             let usage = error.downcast_ref::<config::Error>().is_some_and(config::Error::is_usage);
@@ -37,18 +37,28 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Config { reference: true } = cli.command {
-        return print(&config::reference());
+        print(&config::reference())?;
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(&cli.settings.inputs(std::env::vars_os()))?;
+    if let Command::Config { .. } = cli.command {
+        print(&config.effective())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::start(&config)?;
+    let runtime = runtime()?;
     match cli.command {
-        Command::Config { .. } => print(&config.effective()),
-        Command::Serve => {
-            telemetry::start(&config)?;
-            runtime()?.block_on(serve::serve(config))
+        Command::Config { .. } => {}
+        Command::Serve => runtime.block_on(serve::serve(config))?,
+        Command::Demo(demo) => return runtime.block_on(demo::demo(config, demo)),
+        Command::Migrate => print(&runtime.block_on(admin::migrate(&config))?)?,
+        Command::Admin(Admin::Password { login }) => {
+            print(&runtime.block_on(admin::password(&config, login.as_deref()))?)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -1,0 +1,6 @@
+//! The core over real databases, every test on SQLite and on PostgreSQL.
+
+mod bootstrap;
+mod catalog;
+mod jobs;
+mod secrets;

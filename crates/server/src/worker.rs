@@ -1,0 +1,92 @@
+//! The embedded worker and the loops of the job engine: started with the server, ended in order.
+
+use anyhow::Context;
+use chandler_core::jobs::link::Embedded;
+use chandler_core::{Core, SystemClock, jobs};
+use chandler_runner::keep::own_program;
+use chandler_runner::{sandbox, worker};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+
+/// What runs behind the listeners.
+#[derive(Debug)]
+pub struct Engine {
+    /// Ends the worker: it claims nothing more and stops its jobs after their grace.
+    drain: CancellationToken,
+    /// Ends the loops, after the worker.
+    stop: CancellationToken,
+    worker: TaskTracker,
+    loops: TaskTracker,
+}
+
+impl Engine {
+    /// Starts everything that the configuration wants.
+    ///
+    /// # Errors
+    /// What an earlier life of the worker left running cannot be ended, or its folder cannot be used.
+    pub fn start(core: &Core, config: &Config) -> anyhow::Result<Self> {
+        let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (worker, loops) = (TaskTracker::new(), TaskTracker::new());
+        loops.spawn(jobs::run_reaper(core.clone(), stop.clone()));
+        loops.spawn(jobs::run_timers(core.clone(), stop.clone()));
+        loops.spawn(jobs::run_housekeeping(core.clone(), stop.clone()));
+        if config.worker.enabled {
+            let settings = settings(config)?;
+            let (link, drain) = (Embedded::new(core.clone()), drain.clone());
+            worker.spawn(async move {
+                if let Err(error) = worker::run(link, settings, drain).await {
+                    tracing::error!(%error, "the worker does not run: jobs stay pending until the server is restarted");
+                }
+            });
+        }
+        worker.close();
+        loops.close();
+        Ok(Self { drain, stop, worker, loops })
+    }
+
+    /// Tells the worker to end; it is waited for by [`Self::finished`].
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Waits until the worker's jobs have ended, then ends the loops.
+    pub async fn finished(self) {
+        self.drain.cancel();
+        self.worker.wait().await;
+        self.stop.cancel();
+        self.loops.wait().await;
+    }
+}
+
+fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
+    let data = config.data.canonicalize().context("the data directory has no path")?;
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let keeper = own_program();
+    // Without a sandbox only where there is none, and only by the operator's decision.
+    let verdict = sandbox::support(&keeper).map_err(|error| error.to_string()).and_then(|support| support.verdict());
+    let unsandboxed = match verdict {
+        Ok(()) => false,
+        Err(reason) if config.worker.unsandboxed => {
+            tracing::warn!(reason, "local jobs run without a sandbox, as configured");
+            true
+        }
+        Err(reason) => {
+            tracing::warn!(reason, "local jobs will be refused; `--unsandboxed` allows them without a sandbox");
+            false
+        }
+    };
+    Ok(worker::Settings {
+        name: format!("{}:{}", host.trim(), data.display()),
+        slots: usize::try_from(config.worker.slots).unwrap_or(usize::MAX),
+        folder: data.join("work"),
+        keeper,
+        cover: vec![data],
+        read: config.worker.sandbox.read.clone(),
+        write: config.worker.sandbox.write.clone(),
+        unsandboxed,
+        clock: Arc::new(SystemClock),
+    })
+}
