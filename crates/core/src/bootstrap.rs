@@ -58,61 +58,58 @@ impl Core {
             authz::create_in(&cx, Kind::Organization, Place::Global)?,
             authz::create_in(&cx, Kind::Environment, Place::Global)?,
         );
-        let (cx, hash, permits) = (&cx, hash.as_str(), &permits);
         let made = self
-            .write(cx, move |w| {
-                Box::pin(async move {
-                    w.tx.lock("bootstrap").await?;
-                    if users::count(&mut w.tx).await? > 0 {
-                        return Err(Error::internal(AlreadyBootstrapped));
-                    }
-                    let handle = chandler_model::names::derive_slug(&first.login);
-                    let new = NewUser {
-                        uid: self.uid(),
-                        at: cx.now,
-                        login: &first.login,
-                        handle: &handle,
-                        email: &first.email,
-                        password_hash: hash,
-                        is_admin: true,
-                    };
-                    let admin = users::insert(&mut w.tx, &new).await?;
-                    let subject = authz::subject(admin.id);
-                    grants::insert(&mut w.tx, self.uid(), cx.now, &subject, SYSTEM_ADMIN, SYSTEM_SCOPE).await?;
-                    w.created(&permits.0, &admin)?;
+            .write(&cx, async |w| {
+                w.tx.lock("bootstrap").await?;
+                if users::count(w.tx).await? > 0 {
+                    return Err(Error::internal(AlreadyBootstrapped));
+                }
+                let handle = chandler_model::names::derive_slug(&first.login);
+                let new = NewUser {
+                    uid: self.uid(),
+                    at: cx.now,
+                    login: &first.login,
+                    handle: &handle,
+                    email: &first.email,
+                    password_hash: &hash,
+                    is_admin: true,
+                };
+                let admin = users::insert(w.tx, &new).await?;
+                let subject = authz::subject(admin.id);
+                grants::insert(w.tx, self.uid(), cx.now, &subject, SYSTEM_ADMIN, SYSTEM_SCOPE).await?;
+                w.created(&permits.0, &admin)?;
 
-                    let cluster = clusters::insert(&mut w.tx, self.uid(), cx.now, DEFAULT_CLUSTER).await?;
-                    let title = Title {
-                        name: DEFAULT_ORGANIZATION,
-                        display_name: Some("Coder"),
-                        description: Some(DEFAULT_DESCRIPTION),
-                    };
-                    let organization = insert_with_slug(&mut w.tx, self, cx, &title, cluster.id, true).await?;
-                    w.created(&permits.1, &organization)?;
+                let cluster = clusters::insert(w.tx, self.uid(), cx.now, DEFAULT_CLUSTER).await?;
+                let title = Title {
+                    name: DEFAULT_ORGANIZATION,
+                    display_name: Some("Coder"),
+                    description: Some(DEFAULT_DESCRIPTION),
+                };
+                let organization = insert_with_slug(w.tx, self, &cx, &title, cluster.id, true).await?;
+                w.created(&permits.1, &organization)?;
 
-                    let first_environments = [
-                        (CONTROL_PLANE, &first.control_plane_image, true),
-                        (DEFAULT_ENVIRONMENT, &first.default_image, false),
-                    ];
-                    for (name, image, managed) in first_environments {
-                        if !managed && image.is_none() {
-                            continue;
-                        }
-                        let new = NewEnvironment {
-                            by: None,
-                            place: Place::Global,
-                            name,
-                            description: None,
-                            image: image.as_deref(),
-                            pull: None,
-                            managed,
-                            spec: &Json(RunSpec::default()),
-                        };
-                        let environment = environments::insert(&mut w.tx, self.uid(), cx.now, &new).await?;
-                        w.created(&permits.2, &environment)?;
+                let first_environments = [
+                    (CONTROL_PLANE, &first.control_plane_image, true),
+                    (DEFAULT_ENVIRONMENT, &first.default_image, false),
+                ];
+                for (name, image, managed) in first_environments {
+                    if !managed && image.is_none() {
+                        continue;
                     }
-                    Ok(())
-                })
+                    let new = NewEnvironment {
+                        by: None,
+                        place: Place::Global,
+                        name,
+                        description: None,
+                        image: image.as_deref(),
+                        pull: None,
+                        managed,
+                        spec: &Json(RunSpec::default()),
+                    };
+                    let environment = environments::insert(w.tx, self.uid(), cx.now, &new).await?;
+                    w.created(&permits.2, &environment)?;
+                }
+                Ok(())
             })
             .await;
         match made {
@@ -136,11 +133,7 @@ impl Core {
         let sealed = self.sealer().seal(seat, KEY_CHECK).map_err(Error::internal)?;
         let value = RawJson(json!(sealed).to_string());
         let (uid, now) = (self.uid(), self.now());
-        let value = &value;
-        self.transaction(move |tx, _| {
-            Box::pin(async move { Ok(settings::init(tx, uid, now, "core", name, value).await?) })
-        })
-        .await?;
+        self.db().write(async |tx| settings::init(tx, uid, now, "core", name, &value).await).await?;
         let stored = settings::get(self.db(), "core", name).await?;
         let stored: Vec<u8> = stored
             .and_then(|json| serde_json::from_str(&json.0).ok())

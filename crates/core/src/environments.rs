@@ -70,13 +70,10 @@ impl Core {
             managed: false,
             spec: &spec,
         };
-        let (new, permit) = (&new, &permit);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let row = environments::insert(&mut w.tx, self.uid(), cx.now, new).await?;
-                w.created(permit, &row)?;
-                Ok(row)
-            })
+        self.write(cx, async |w| {
+            let row = environments::insert(w.tx, self.uid(), cx.now, &new).await?;
+            w.created(&permit, &row)?;
+            Ok(row)
         })
         .await
         .map_err(|error| organization_vanished(error, Kind::Environment))
@@ -120,31 +117,28 @@ impl Core {
             check_spec(&mut check, spec);
         }
         check.done()?;
-        let (right, name, patch) = (&right, &name, &patch);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let before = environments::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
-                expect_version(version, before.version)?;
-                let mut row = before.clone();
-                if let Some(name) = name {
-                    row.name.clone_from(name);
-                }
-                row.description = patch.description.clone().apply(row.description);
-                row.image = patch.image.clone().apply(row.image);
-                row.pull = patch.pull.clone().apply(row.pull);
-                if let Some(spec) = &patch.spec {
-                    row.spec = Json(spec.clone());
-                }
-                let changed_but_pull = Environment { pull: before.pull, ..row.clone() } != before;
-                if before.managed && changed_but_pull {
-                    return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
-                }
-                row.updated_at = cx.now;
-                row.updated_by = cx.user_id();
-                let after = environments::update(&mut w.tx, &row).await?;
-                w.updated(right, &before, &after);
-                Ok(after)
-            })
+        self.write(cx, async |w| {
+            let before = environments::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
+            expect_version(version, before.version)?;
+            let mut row = before.clone();
+            if let Some(name) = &name {
+                row.name.clone_from(name);
+            }
+            row.description = patch.description.clone().apply(row.description);
+            row.image = patch.image.clone().apply(row.image);
+            row.pull = patch.pull.clone().apply(row.pull);
+            if let Some(spec) = &patch.spec {
+                row.spec = Json(spec.clone());
+            }
+            let changed_but_pull = Environment { pull: before.pull, ..row.clone() } != before;
+            if before.managed && changed_but_pull {
+                return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
+            }
+            row.updated_at = cx.now;
+            row.updated_by = cx.user_id();
+            let after = environments::update(w.tx, &row).await?;
+            w.updated(&right, &before, &after);
+            Ok(after)
         })
         .await
     }
@@ -153,17 +147,14 @@ impl Core {
     /// in their snapshots. A managed one stays.
     pub async fn delete_environment(&self, cx: &Cx, selector: Selector<Environment>) -> Result<()> {
         let right: Authorized<Environment> = authz::find(self, cx, Action::Delete, selector).await?;
-        let right = &right;
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let row = environments::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
-                if row.managed {
-                    return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
-                }
-                environments::delete(&mut w.tx, row.id).await?;
-                w.deleted(right, &row);
-                Ok(())
-            })
+        self.write(cx, async |w| {
+            let row = environments::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
+            if row.managed {
+                return Err(ErrorKind::Protected { resource: Kind::Environment }.into());
+            }
+            environments::delete(w.tx, row.id).await?;
+            w.deleted(&right, &row);
+            Ok(())
         })
         .await
     }

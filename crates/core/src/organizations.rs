@@ -41,14 +41,11 @@ impl Core {
         let description = check.take("description", optional_text(input.description, names::DESCRIPTION_MAX));
         check.done()?;
         let title = Title { name: &name, display_name: display_name.as_deref(), description: description.as_deref() };
-        let (title, permit) = (&title, &permit);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let cluster = default_cluster(&mut w.tx).await?;
-                let row = insert_with_slug(&mut w.tx, self, cx, title, cluster, false).await?;
-                w.created(permit, &row)?;
-                Ok(row)
-            })
+        self.write(cx, async |w| {
+            let cluster = default_cluster(w.tx).await?;
+            let row = insert_with_slug(w.tx, self, cx, &title, cluster, false).await?;
+            w.created(&permit, &row)?;
+            Ok(row)
         })
         .await
     }
@@ -87,24 +84,21 @@ impl Core {
         check.patch("display_name", &patch.display_name, names::NAME_MAX);
         check.patch("description", &patch.description, names::DESCRIPTION_MAX);
         check.done()?;
-        let (right, name, patch) = (&right, &name, &patch);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let before = organizations::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
-                expect_version(version, before.version)?;
-                let mut row = before.clone();
-                if let Some(name) = name {
-                    row.name.clone_from(name);
-                    row.title.clone_from(name);
-                }
-                row.display_name = patch.display_name.clone().apply(row.display_name);
-                row.description = patch.description.clone().apply(row.description);
-                row.updated_at = cx.now;
-                row.updated_by = cx.user_id();
-                let after = organizations::update(&mut w.tx, &row).await?;
-                w.updated(right, &before, &after);
-                Ok(after)
-            })
+        self.write(cx, async |w| {
+            let before = organizations::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
+            expect_version(version, before.version)?;
+            let mut row = before.clone();
+            if let Some(name) = &name {
+                row.name.clone_from(name);
+                row.title.clone_from(name);
+            }
+            row.display_name = patch.display_name.clone().apply(row.display_name);
+            row.description = patch.description.clone().apply(row.description);
+            row.updated_at = cx.now;
+            row.updated_by = cx.user_id();
+            let after = organizations::update(w.tx, &row).await?;
+            w.updated(&right, &before, &after);
+            Ok(after)
         })
         .await
     }
@@ -115,21 +109,18 @@ impl Core {
     /// `Protected` for the default one; `InUse` with counts while environments, templates or unfinished jobs are in it.
     pub async fn delete_organization(&self, cx: &Cx, selector: Selector<Organization>) -> Result<()> {
         let right: Authorized<Organization> = authz::find(self, cx, Action::Delete, selector).await?;
-        let right = &right;
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let row = organizations::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
-                if row.is_default {
-                    return Err(ErrorKind::Protected { resource: Kind::Organization }.into());
-                }
-                let by = organizations::dependents(&mut w.tx, row.id).await?;
-                if !by.is_empty() {
-                    return Err(ErrorKind::InUse { resource: Kind::Organization, by }.into());
-                }
-                organizations::delete(&mut w.tx, row.id, cx.now, cx.user_id()).await?;
-                w.deleted(right, &row);
-                Ok(())
-            })
+        self.write(cx, async |w| {
+            let row = organizations::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
+            if row.is_default {
+                return Err(ErrorKind::Protected { resource: Kind::Organization }.into());
+            }
+            let by = organizations::dependents(w.tx, row.id).await?;
+            if !by.is_empty() {
+                return Err(ErrorKind::InUse { resource: Kind::Organization, by }.into());
+            }
+            organizations::delete(w.tx, row.id, cx.now, cx.user_id()).await?;
+            w.deleted(&right, &row);
+            Ok(())
         })
         .await
     }

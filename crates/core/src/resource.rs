@@ -202,9 +202,6 @@ impl Resource for Token {
         fields_of(self)
     }
     async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
-        match selector {
-            Selector::Id(id) => chandler_store::tokens::by_id(db, id).await,
-            Selector::Uid(_) => Ok(None),
-        }
+        chandler_store::tokens::find(db, selector).await
     }
 }

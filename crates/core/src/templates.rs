@@ -73,13 +73,10 @@ impl Core {
             environment_id: environment,
             spec: &spec,
         };
-        let (new, permit) = (&new, &permit);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let row = templates::insert(&mut w.tx, (self.uid(), self.uid()), cx.now, new).await?;
-                w.created(permit, &row)?;
-                Ok(row)
-            })
+        self.write(cx, async |w| {
+            let row = templates::insert(w.tx, (self.uid(), self.uid()), cx.now, &new).await?;
+            w.created(&permit, &row)?;
+            Ok(row)
         })
         .await
         .map_err(|error| organization_vanished(error, Kind::ScriptTemplate))
@@ -115,33 +112,30 @@ impl Core {
         if let Some(id) = patch.environment.as_set().filter(|id| right.environment_id != Some(**id)) {
             self.usable_environment(cx, *id, right.organization_id).await?;
         }
-        let (right, name, patch) = (&right, &name, &patch);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let before = templates::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
-                expect_version(version, before.version)?;
-                let mut row = before.clone();
-                if let Some(name) = name {
-                    row.name.clone_from(name);
-                }
-                row.description = patch.description.clone().apply(row.description);
-                row.environment_id = patch.environment.clone().apply(row.environment_id);
-                row.updated_at = cx.now;
-                row.updated_by = cx.user_id();
-                if let Some(spec) = patch.spec.as_ref().filter(|spec| **spec != before.spec.0) {
-                    let revision = NewRevision {
-                        uid: self.uid(),
-                        at: cx.now,
-                        by: cx.user_id(),
-                        template: row.id,
-                        organization: row.organization_id,
-                    };
-                    templates::revise(&mut w.tx, &revision, &Json(spec.clone())).await?;
-                }
-                let after = templates::update(&mut w.tx, &row).await?;
-                w.updated(right, &before, &after);
-                Ok(after)
-            })
+        self.write(cx, async |w| {
+            let before = templates::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
+            expect_version(version, before.version)?;
+            let mut row = before.clone();
+            if let Some(name) = &name {
+                row.name.clone_from(name);
+            }
+            row.description = patch.description.clone().apply(row.description);
+            row.environment_id = patch.environment.clone().apply(row.environment_id);
+            row.updated_at = cx.now;
+            row.updated_by = cx.user_id();
+            if let Some(spec) = patch.spec.as_ref().filter(|spec| **spec != before.spec.0) {
+                let revision = NewRevision {
+                    uid: self.uid(),
+                    at: cx.now,
+                    by: cx.user_id(),
+                    template: row.id,
+                    organization: row.organization_id,
+                };
+                templates::revise(w.tx, &revision, &Json(spec.clone())).await?;
+            }
+            let after = templates::update(w.tx, &row).await?;
+            w.updated(&right, &before, &after);
+            Ok(after)
         })
         .await
     }
@@ -149,14 +143,11 @@ impl Core {
     /// Deletes a template and its revisions. Jobs that came from it stay and keep its name.
     pub async fn delete_template(&self, cx: &Cx, selector: Selector<Template>) -> Result<()> {
         let right: Authorized<Template> = authz::find(self, cx, Action::Delete, selector).await?;
-        let right = &right;
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let row = templates::lock(&mut w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
-                templates::delete(&mut w.tx, row.id).await?;
-                w.deleted(right, &row);
-                Ok(())
-            })
+        self.write(cx, async |w| {
+            let row = templates::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Delete))?;
+            templates::delete(w.tx, row.id).await?;
+            w.deleted(&right, &row);
+            Ok(())
         })
         .await
     }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chandler_model::errors::Code;
 use chandler_model::ids::Selector;
 use chandler_model::kinds::Action;
+use chandler_model::names;
 use chandler_model::paging::{Page, PageRequest};
 use chandler_model::tokens::{Token, TokenKind};
 use chandler_model::users::UserStatus;
-use chandler_model::{Id, names};
 use chandler_store::tokens::{self, NewToken};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
@@ -87,14 +87,11 @@ impl Core {
             secret_hash: &hash,
             expires_at,
         };
-        let (new, permit) = (&new, &permit);
         let token = self
-            .write(cx, move |w| {
-                Box::pin(async move {
-                    let token = tokens::insert(&mut w.tx, new).await?;
-                    w.created(permit, &token)?;
-                    Ok(token)
-                })
+            .write(cx, async |w| {
+                let token = tokens::insert(w.tx, &new).await?;
+                w.created(&permit, &token)?;
+                Ok(token)
             })
             .await?;
         Ok((token, secret.into()))
@@ -108,15 +105,12 @@ impl Core {
     }
 
     /// Ends one of the actor's own tokens.
-    pub async fn delete_token(&self, cx: &Cx, id: Id<Token>) -> Result<()> {
-        let token = authz::find_own_token(self, cx, Action::Delete, Selector::Id(id)).await?;
-        let token = &token;
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                tokens::delete(&mut w.tx, token.id).await?;
-                w.deleted(token, token);
-                Ok(())
-            })
+    pub async fn delete_token(&self, cx: &Cx, selector: impl Into<Selector<Token>>) -> Result<()> {
+        let token = authz::find_own_token(self, cx, Action::Delete, selector.into()).await?;
+        self.write(cx, async |w| {
+            tokens::delete(w.tx, token.id).await?;
+            w.deleted(&token, &token);
+            Ok(())
         })
         .await
     }

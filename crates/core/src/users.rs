@@ -67,14 +67,11 @@ impl Core {
             .id;
         let user = authz::find::<User>(self, cx, Action::Update, id).await?;
         let hash = self.passwords().hash(password).await?;
-        let (user, hash) = (&user, hash.as_str());
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                users::set_password(&mut w.tx, user.id, hash, cx.now).await?;
-                tokens::delete_of_user(&mut w.tx, user.id).await?;
-                w.noted(user, user, "password");
-                Ok(())
-            })
+        self.write(cx, async |w| {
+            users::set_password(w.tx, user.id, &hash, cx.now).await?;
+            tokens::delete_of_user(w.tx, user.id).await?;
+            w.noted(&user, &user, "password");
+            Ok(())
         })
         .await
     }

@@ -5,13 +5,11 @@
 //! mistake and fails.
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
-use std::pin::Pin;
 
 use chandler_model::audit::{AuditAction, AuditEntry};
 use chandler_model::kinds::{Kind, Unit};
 use chandler_model::{RawJson, Word};
-use chandler_store::seam::{Engine, Transient};
+use chandler_store::seam::{Engine, Work};
 use chandler_store::{Tx, audit, changes, tallies};
 use serde_json::{Map, Value};
 
@@ -24,17 +22,11 @@ use crate::resource::Resource;
 /// Name of the notice that tells event streams and replicas to read the change events.
 pub(crate) const CHANGES: &str = "changes";
 
-/// What a transaction's work returns: boxed, because only so can the compiler see that it may cross threads.
-pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
-
-/// Tells the compiler that whatever the work borrows outlives the transaction.
-pub(crate) struct Scope<'a, 'env: 'a>(PhantomData<&'a &'env ()>);
-
 /// A transaction in which every change is reported.
-pub(crate) struct Write<'env> {
-    pub(crate) tx: Tx,
-    core: &'env Core,
-    cx: &'env Cx,
+pub(crate) struct Write<'t> {
+    pub(crate) tx: &'t mut Tx,
+    core: &'t Core,
+    cx: &'t Cx,
     entries: Vec<AuditEntry>,
     tallies: BTreeMap<(&'static str, Unit), (Kind, i64)>,
 }
@@ -42,57 +34,20 @@ pub(crate) struct Write<'env> {
 impl Core {
     /// Runs a use case in one transaction. It may be run again from the start when the database asks for it, so it
     /// must not change anything outside.
-    pub(crate) async fn write<'env, T>(
-        &'env self,
-        cx: &'env Cx,
-        mut run: impl for<'a> FnMut(&'a mut Write<'env>) -> Running<'a, T>,
-    ) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            let tx = self.db().begin().await?;
-            let mut write = Write { tx, core: self, cx, entries: Vec::new(), tallies: BTreeMap::new() };
-            let outcome = match run(&mut write).await {
-                Ok(output) => write.finish().await.map(|()| output),
-                Err(error) => {
-                    write.tx.roll_back().await;
-                    Err(error)
-                }
-            };
-            if !again(&outcome, &mut tries) {
-                return outcome;
-            }
-        }
+    pub(crate) async fn write<T, F>(&self, cx: &Cx, run: F) -> Result<T>
+    where
+        T: Send,
+        F: Send + AsyncFn(&mut Write<'_>) -> Result<T> + for<'w, 't> Work<&'w mut Write<'t>, Result<T>>,
+    {
+        self.db()
+            .write(async |tx| {
+                let mut write = Write { tx, core: self, cx, entries: Vec::new(), tallies: BTreeMap::new() };
+                let output = run.run(&mut write).await?;
+                write.finish().await?;
+                Ok(output)
+            })
+            .await
     }
-
-    /// Runs the engine's own bookkeeping in one transaction: what a worker, a timer or the first start says. Nothing
-    /// that a person asks for goes this way.
-    pub(crate) async fn transaction<'env, T>(
-        &'env self,
-        mut run: impl for<'a> FnMut(&'a mut Tx, Scope<'a, 'env>) -> Running<'a, T>,
-    ) -> Result<T> {
-        let mut tries = 0;
-        loop {
-            let mut tx = self.db().begin().await?;
-            let outcome = match run(&mut tx, Scope(PhantomData)).await {
-                Ok(output) => tx.commit().await.map(|()| output).map_err(Error::from),
-                Err(error) => {
-                    tx.roll_back().await;
-                    Err(error)
-                }
-            };
-            if !again(&outcome, &mut tries) {
-                return outcome;
-            }
-        }
-    }
-}
-
-/// Transactions that collided are run again this often.
-const RETRIES: u32 = 2;
-
-fn again<T>(outcome: &Result<T>, tries: &mut u32) -> bool {
-    *tries += 1;
-    *tries <= RETRIES && outcome.as_ref().is_err_and(Transient::transient)
 }
 
 impl Write<'_> {
@@ -164,12 +119,12 @@ impl Write<'_> {
         }
     }
 
-    async fn finish(mut self) -> Result<()> {
+    async fn finish(self) -> Result<()> {
         if self.entries.is_empty() {
             return Err(Error::internal("a write reported no change"));
         }
         for entry in &self.entries {
-            audit::append(&mut self.tx, entry).await?;
+            audit::append(self.tx, entry).await?;
             let change = changes::Change {
                 at: entry.at,
                 kind: entry.kind,
@@ -177,17 +132,16 @@ impl Write<'_> {
                 organization_id: entry.organization_id,
                 what: entry.action.word(),
             };
-            changes::append(&mut self.tx, &change).await?;
+            changes::append(self.tx, &change).await?;
         }
         // Last, and in one order, because every writer of the installation meets here.
         let shard = shard(self.core);
-        for ((_, unit), (kind, delta)) in std::mem::take(&mut self.tallies) {
+        for ((_, unit), (kind, delta)) in self.tallies {
             if delta != 0 {
-                tallies::add(&mut self.tx, kind, unit, shard, delta).await?;
+                tallies::add(self.tx, kind, unit, shard, delta).await?;
             }
         }
-        self.tx.notify(CHANGES, String::new()).await?;
-        Ok(self.tx.commit().await?)
+        Ok(self.tx.notify(CHANGES, String::new()).await?)
     }
 }
 

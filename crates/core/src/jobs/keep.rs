@@ -66,12 +66,11 @@ pub async fn run_reaper(core: Core, stop: CancellationToken) {
 async fn declare_lost(core: &Core, job: Id<Job>, attempt: i64, beat: i64) -> Result<()> {
     tracing::warn!(%job, attempt, "a worker has not been heard of: its job is lost");
     let now = core.now();
-    core.transaction(move |tx, _| {
-        Box::pin(async move {
+    core.db()
+        .write(async |tx| {
             engine::transition(core, tx, job, From::Reaper { attempt, beat }, Event::Lost, now).await.map(drop)
         })
-    })
-    .await
+        .await
 }
 
 /// Fires timers that are due.
@@ -87,9 +86,9 @@ pub async fn run_timers(core: Core, stop: CancellationToken) {
 async fn fire_due(core: &Core) -> Result<()> {
     let now = core.now();
     for timer in timers::due(core.db(), now, TIMERS_AT_ONCE).await? {
-        let (job, timer) = (Id::new(timer.row_id), &timer);
-        core.transaction(move |tx, _| {
-            Box::pin(async move {
+        let job = Id::new(timer.row_id);
+        core.db()
+            .write(async |tx| {
                 // The queue row comes first, as in every transition; then whether the timer still stands.
                 let queued = queue::lock(tx, job).await?;
                 if !timers::fire(tx, timer.id, now).await? {
@@ -107,8 +106,7 @@ async fn fire_due(core: &Core) -> Result<()> {
                     _ => Ok(()),
                 }
             })
-        })
-        .await?;
+            .await?;
     }
     Ok(())
 }
@@ -118,8 +116,7 @@ pub async fn run_housekeeping(core: Core, stop: CancellationToken) {
     let period = core.job_settings().timing.housekeeping;
     while sleep(period, &stop).await {
         let before = core.now() - CHANGES_KEPT;
-        let removed =
-            core.transaction(move |tx, _| Box::pin(async move { Ok(changes::delete_before(tx, before).await?) })).await;
+        let removed = core.db().write(async |tx| changes::delete_before(tx, before).await).await;
         if let Err(error) = removed {
             tracing::warn!(%error, "old change events could not be removed");
         }

@@ -63,44 +63,40 @@ impl Core {
             initiator: cx.user_id().map(|_| cx.actor_name().to_owned()),
             worker: None,
         });
-        let (plan, intent, snapshot) = (&plan, &intent, &snapshot);
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let mut revision: Option<Id<TemplateRevision>> = None;
-                if let Some(template) = &plan.template {
-                    // Nobody deletes the template before the job stands.
-                    if !templates::keep(&mut w.tx, template.id).await? {
-                        return Err(Error::field("template_id", Code::Unknown { resource: "template" }));
-                    }
-                    revision = Some(template.active_revision_id);
+        self.write(cx, async |w| {
+            let mut revision: Option<Id<TemplateRevision>> = None;
+            if let Some(template) = &plan.template {
+                // Nobody deletes the template before the job stands.
+                if !templates::keep(w.tx, template.id).await? {
+                    return Err(Error::field("template_id", Code::Unknown { resource: "template" }));
                 }
-                let new = NewJob {
-                    uid: self.uid(),
-                    at: cx.now,
-                    family: intent.kind().family(),
-                    kind: intent.kind(),
-                    organization_id: Some(plan.organization.id),
-                    template_id: plan.template.as_ref().map(|template| template.id),
-                    revision_id: revision,
-                    environment_id: plan.environment.as_ref().map(|environment| environment.id),
-                    initiator_id: cx.user_id(),
-                    dialect: cx.dialect,
-                    launch_type: LaunchType::Manual,
-                    name: &plan.name,
-                    intent,
-                    priority: input.priority,
-                    retries_left: i64::from(script.retries),
-                    snapshot,
-                };
-                let job = rows::insert(&mut w.tx, &new).await?;
-                queue::insert(&mut w.tx, &job, Hold::Ready).await?;
-                attempts::append_transition(&mut w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name()))
-                    .await?;
-                w.launched(&plan.permit, &job)?;
-                w.tx.notify(QUEUE_NOTICE, String::new()).await?;
-                w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
-                Ok(job)
-            })
+                revision = Some(template.active_revision_id);
+            }
+            let new = NewJob {
+                uid: self.uid(),
+                at: cx.now,
+                family: intent.kind().family(),
+                kind: intent.kind(),
+                organization_id: Some(plan.organization.id),
+                template_id: plan.template.as_ref().map(|template| template.id),
+                revision_id: revision,
+                environment_id: plan.environment.as_ref().map(|environment| environment.id),
+                initiator_id: cx.user_id(),
+                dialect: cx.dialect,
+                launch_type: LaunchType::Manual,
+                name: &plan.name,
+                intent: &intent,
+                priority: input.priority,
+                retries_left: i64::from(script.retries),
+                snapshot: &snapshot,
+            };
+            let job = rows::insert(w.tx, &new).await?;
+            queue::insert(w.tx, &job, Hold::Ready).await?;
+            attempts::append_transition(w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name())).await?;
+            w.launched(&plan.permit, &job)?;
+            w.tx.notify(QUEUE_NOTICE, String::new()).await?;
+            w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
+            Ok(job)
         })
         .await
         .map_err(|error| organization_vanished(error, KIND))

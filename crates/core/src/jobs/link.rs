@@ -127,42 +127,38 @@ impl WorkerLink for Embedded {
     async fn hello(&self, hello: &Hello) -> Result<Worker> {
         let (core, now) = (&self.core, self.core.now());
         let uid = core.uid();
-        self.core
-            .transaction(move |tx, _| {
-                Box::pin(
-                    async move { Ok(workers::register(tx, uid, now, &hello.name, hello.slots, &hello.version).await?) },
-                )
-            })
-            .await
+        let row = core
+            .db()
+            .write(async |tx| workers::register(tx, uid, now, &hello.name, hello.slots, &hello.version).await)
+            .await?;
+        Ok(row)
     }
 
     async fn claim(&self, worker: &Worker, slots: i64) -> Result<Vec<Assignment>> {
         let (core, now) = (&self.core, self.core.now());
         self.core
-            .transaction(move |tx, _| {
-                Box::pin(async move {
-                    let mut claimed = queue::claim(tx, JobKind::Script, worker.id, slots).await?;
-                    claimed.sort_by_key(|row| row.job_id);
-                    let mut assignments = Vec::with_capacity(claimed.len());
-                    for row in &claimed {
-                        if let Some(job) = engine::begin(core, tx, row, worker, now).await? {
-                            let Job { id, attempt, name, intent, .. } = job;
-                            assignments.push(Assignment { job: id, attempt, name, intent: intent.0 });
-                        }
+            .db()
+            .write(async |tx| {
+                let mut claimed = queue::claim(tx, JobKind::Script, worker.id, slots).await?;
+                claimed.sort_by_key(|row| row.job_id);
+                let mut assignments = Vec::with_capacity(claimed.len());
+                for row in &claimed {
+                    if let Some(job) = engine::begin(core, tx, row, worker, now).await? {
+                        let Job { id, attempt, name, intent, .. } = job;
+                        assignments.push(Assignment { job: id, attempt, name, intent: intent.0 });
                     }
-                    Ok(assignments)
-                })
+                }
+                Ok(assignments)
             })
             .await
     }
 
     async fn beat(&self, attempt: Attempt, beat: i64) -> Result<Order> {
         self.core
-            .transaction(move |tx, _| {
-                Box::pin(async move {
-                    queue::beat(tx, attempt.job, attempt.number, beat).await?;
-                    order(tx, attempt).await
-                })
+            .db()
+            .write(async |tx| {
+                queue::beat(tx, attempt.job, attempt.number, beat).await?;
+                order(tx, attempt).await
             })
             .await
     }
@@ -170,47 +166,45 @@ impl WorkerLink for Embedded {
     async fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> Result<Order> {
         let limit = self.core.job_settings().log_max;
         self.core
-            .transaction(move |tx, _| {
-                Box::pin(async move {
-                    let told = order(tx, attempt).await?;
-                    if told == Order::Gone || !queue::beat(tx, attempt.job, attempt.number, beat).await? {
-                        // Not ours any more, or a batch that was stored already.
-                        return Ok(told);
+            .db()
+            .write(async |tx| {
+                let told = order(tx, attempt).await?;
+                if told == Order::Gone || !queue::beat(tx, attempt.job, attempt.number, beat).await? {
+                    // Not ours any more, or a batch that was stored already.
+                    return Ok(told);
+                }
+                let mut tail = logs::tail(tx, attempt.job).await?;
+                for chunk in chunks {
+                    if tail.bytes > limit {
+                        break;
                     }
-                    let mut tail = logs::tail(tx, attempt.job).await?;
-                    for chunk in chunks {
-                        if tail.bytes > limit {
-                            break;
-                        }
-                        tail = append_within(tx, attempt, tail, chunk, limit).await?;
-                    }
-                    tx.notify(JOB_NOTICE, attempt.job.to_string()).await?;
-                    Ok(told)
-                })
+                    tail = append_within(tx, attempt, tail, chunk, limit).await?;
+                }
+                tx.notify(JOB_NOTICE, attempt.job.to_string()).await?;
+                Ok(told)
             })
             .await
     }
 
     async fn report(&self, attempt: Attempt, report: Report) -> Result<Order> {
-        let (core, now, report) = (&self.core, self.core.now(), &report);
+        let (core, now) = (&self.core, self.core.now());
         self.core
-            .transaction(move |tx, _| {
-                Box::pin(async move {
-                    let event = match report.clone() {
-                        Report::Stage(stage) => Event::Stage(stage),
-                        Report::Done => Event::Done,
-                        Report::Error { fault, message, exit_code } => Event::Error { fault, message, exit_code },
-                        Report::Stopped { exit_code } => Event::Stopped { exit_code },
-                        Report::KillUnanswered => Event::KillUnanswered,
-                        Report::Drain => Event::Stop(StopFor::Drain),
-                    };
-                    let from = From::Attempt(attempt.number);
-                    Ok(match engine::transition(core, tx, attempt.job, from, event, now).await? {
-                        Moved::To(job) => order_of(job.state),
-                        Moved::Refused(Refused::Stopping(why) | Refused::AlreadyStopping(why), _) => Order::Stop(why),
-                        Moved::Refused(Refused::Ended, _) | Moved::Fenced => Order::Gone,
-                        Moved::Refused(Refused::NotNow, job) => order_of(job.state),
-                    })
+            .db()
+            .write(async |tx| {
+                let event = match report.clone() {
+                    Report::Stage(stage) => Event::Stage(stage),
+                    Report::Done => Event::Done,
+                    Report::Error { fault, message, exit_code } => Event::Error { fault, message, exit_code },
+                    Report::Stopped { exit_code } => Event::Stopped { exit_code },
+                    Report::KillUnanswered => Event::KillUnanswered,
+                    Report::Drain => Event::Stop(StopFor::Drain),
+                };
+                let from = From::Attempt(attempt.number);
+                Ok(match engine::transition(core, tx, attempt.job, from, event, now).await? {
+                    Moved::To(job) => order_of(job.state),
+                    Moved::Refused(Refused::Stopping(why) | Refused::AlreadyStopping(why), _) => Order::Stop(why),
+                    Moved::Refused(Refused::Ended, _) | Moved::Fenced => Order::Gone,
+                    Moved::Refused(Refused::NotNow, job) => order_of(job.state),
                 })
             })
             .await

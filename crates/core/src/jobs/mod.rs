@@ -14,6 +14,8 @@ mod timing;
 
 use chandler_model::Kind;
 
+pub use chandler_store::jobs::attempts::{Attempt, Transition};
+pub use chandler_store::jobs::rows::{Part, Standing};
 pub use keep::{run_housekeeping, run_reaper, run_timers};
 pub use launch::{JobInput, What};
 pub use log::{LogReader, Mode};

@@ -8,6 +8,7 @@ use chandler_model::organizations::Organization;
 use chandler_model::paging::{Page, PageRequest};
 use chandler_model::templates::Template;
 use chandler_store::jobs::attempts::{Attempt, Transition};
+use chandler_store::jobs::rows::Standing;
 use chandler_store::jobs::{attempts, rows};
 
 use super::engine::{self, From, Moved};
@@ -23,9 +24,8 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 pub struct JobFilter {
     pub organization: Option<Id<Organization>>,
     pub template: Option<Id<Template>>,
-    /// A word of the `state` column: `pending`, `running`, `waiting`, `suspended`, `stopping`, `succeeded`, `failed`,
-    /// `canceled`.
-    pub state: Option<&'static str>,
+    /// Jobs that stand in one of these ways: what a word of the dialect means, as a table of that dialect.
+    pub standing: Option<&'static [Standing]>,
 }
 
 impl Core {
@@ -35,7 +35,8 @@ impl Core {
 
     /// Jobs, newest first.
     pub async fn list_jobs(&self, cx: &Cx, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>> {
-        let wanted = rows::Wanted { organization: filter.organization, template: filter.template, state: filter.state };
+        let JobFilter { organization, template, standing } = *filter;
+        let wanted = rows::Wanted { organization, template, standing };
         let found = rows::page(self.db(), &authz::visible(cx, KIND), &wanted, page).await?;
         Ok(Page::of_one_more(found, page.limit, |job| job.id.get()))
     }
@@ -61,28 +62,24 @@ impl Core {
         if matches!(right.state, chandler_model::jobs::State::Stopping { why: StopFor::Cancel, .. }) {
             return Ok(right.into_inner());
         }
-        let right = &right;
-        self.write(cx, move |w| {
-            Box::pin(async move {
-                let from = From::Anyone { actor: cx.actor_name() };
-                let moved =
-                    engine::transition(self, &mut w.tx, right.id, from, Event::Stop(StopFor::Cancel), cx.now).await?;
-                match moved {
-                    Moved::To(job) => {
-                        w.cancelled(right, &*job);
-                        Ok(*job)
-                    }
-                    Moved::Refused(Refused::AlreadyStopping(_), job) => {
-                        // Somebody else's request came first; ours is told like theirs.
-                        w.cancelled(right, &*job);
-                        Ok(*job)
-                    }
-                    Moved::Refused(_, job) => {
-                        Err(ErrorKind::WrongState { resource: KIND, state: job.state.columns().state }.into())
-                    }
-                    Moved::Fenced => Err(Error::internal("a request was fenced")),
+        self.write(cx, async |w| {
+            let from = From::Anyone { actor: cx.actor_name() };
+            let moved = engine::transition(self, w.tx, right.id, from, Event::Stop(StopFor::Cancel), cx.now).await?;
+            match moved {
+                Moved::To(job) => {
+                    w.cancelled(&right, &*job);
+                    Ok(*job)
                 }
-            })
+                Moved::Refused(Refused::AlreadyStopping(_), job) => {
+                    // Somebody else's request came first; ours is told like theirs.
+                    w.cancelled(&right, &*job);
+                    Ok(*job)
+                }
+                Moved::Refused(_, job) => {
+                    Err(ErrorKind::WrongState { resource: KIND, state: job.state.columns().state }.into())
+                }
+                Moved::Fenced => Err(Error::internal("a request was fenced")),
+            }
         })
         .await
     }

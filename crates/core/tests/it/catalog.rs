@@ -22,13 +22,7 @@ async fn organization(on: &Installation, cx: &Cx, name: &str) -> Result<Organiza
 }
 
 fn script(text: &str) -> TemplateSpec {
-    let spec = ScriptSpec {
-        script: text.to_owned(),
-        args: Vec::new(),
-        may_repeat: false,
-        retries: 0,
-        timeout_s: None,
-    };
+    let spec = ScriptSpec { script: text.to_owned(), args: Vec::new(), may_repeat: false, retries: 0, timeout_s: None };
     TemplateSpec::Script(spec)
 }
 
@@ -122,15 +116,10 @@ async fn a_creation_under_an_organization_that_is_being_deleted_leaves_no_orphan
         let cx = on.admin().await?;
         for round in 0..10 {
             let made = organization(&on, &cx, &format!("Net {round}")).await?;
-            let input = EnvironmentInput {
-                organization: Some(made.id),
-                name: "e".to_owned(),
-                ..EnvironmentInput::default()
-            };
-            let (created, deleted) = tokio::join!(
-                on.core.create_environment(&cx, input),
-                on.core.delete_organization(&cx, made.id.into())
-            );
+            let input =
+                EnvironmentInput { organization: Some(made.id), name: "e".to_owned(), ..EnvironmentInput::default() };
+            let (created, deleted) =
+                tokio::join!(on.core.create_environment(&cx, input), on.core.delete_organization(&cx, made.id.into()));
             ensure!(created.is_ok() != deleted.is_ok(), "one of them: {created:?} {deleted:?}");
             let living = on.core.get_organization(&cx, made.id.into()).await.is_ok();
             ensure!(living == created.is_ok());

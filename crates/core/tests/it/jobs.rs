@@ -113,8 +113,7 @@ async fn a_failure_says_why_and_may_be_tried_again_later() {
         let spec = ScriptSpec { may_repeat: true, retries: 1, ..script() };
         let id = launch(&on, spec).await?.id;
         let (link, row) = worker(&on.core, "w").await?;
-        let failure =
-            Report::Error { fault: Fault::Work, message: "It broke.".to_owned(), exit_code: Some(3) };
+        let failure = Report::Error { fault: Fault::Work, message: "It broke.".to_owned(), exit_code: Some(3) };
 
         let first = claim_one(&link, &row).await?;
         ensure!(link.report(attempt(&first), failure.clone()).await? == Order::Gone);
