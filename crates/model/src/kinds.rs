@@ -80,7 +80,8 @@ impl Place {
     pub const fn unit(self) -> Unit {
         match self {
             Self::Global => Unit(0),
-            Self::Organization(id) => Unit(id.get() * 4 + 2),
+            // Ids of requests come here before anybody looks whether there is such a row.
+            Self::Organization(id) => Unit(id.get().saturating_mul(4).saturating_add(2)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Statements on tokens. The secret itself never comes here: only its SHA-256 does.
 
+use chandler_model::ids::Selector;
 use chandler_model::kinds::Dialect;
 use chandler_model::paging::PageRequest;
 use chandler_model::tokens::{Token, TokenKind};
@@ -44,6 +45,7 @@ static PRESENTED: Sql<Presented> = Sql::new(
 static OF_USER: Sql<Token> =
     Sql::new("SELECT {columns} FROM tokens WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3");
 static BY_ID: Sql<Token> = Sql::new("SELECT {columns} FROM tokens WHERE id = $1");
+static BY_UID: Sql<Token> = Sql::new("SELECT {columns} FROM tokens WHERE uid = $1");
 static INSERT: Sql<Token> = Sql::new(
     "INSERT INTO tokens (uid, created_at, updated_at, created_by, updated_by, kind, dialect, user_id, name, \
      secret_hash, expires_at) VALUES ($1, $2, $2, $5, $5, $3, $4, $5, $6, $7, $8) RETURNING {columns}",
@@ -52,7 +54,7 @@ static DELETE: Sql<()> = Sql::new("DELETE FROM tokens WHERE id = $1");
 static DELETE_OF_USER: Sql<()> = Sql::new("DELETE FROM tokens WHERE user_id = $1");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&PRESENTED, &OF_USER, &BY_ID, &INSERT, &DELETE, &DELETE_OF_USER];
+    &[&PRESENTED, &OF_USER, &BY_ID, &BY_UID, &INSERT, &DELETE, &DELETE_OF_USER];
 
 /// The token with that secret hash, whatever its expiry and its owner's status.
 pub async fn presented(db: &Db, secret_hash: &[u8]) -> Result<Option<Presented>> {
@@ -65,8 +67,11 @@ pub async fn of_user(db: &Db, user: Id<User>, page: PageRequest) -> Result<Vec<T
     db.query(&OF_USER, &args).await
 }
 
-pub async fn by_id(db: &Db, id: Id<Token>) -> Result<Option<Token>> {
-    db.optional(&BY_ID, &[id.into()]).await
+pub async fn find(db: &Db, selector: Selector<Token>) -> Result<Option<Token>> {
+    match selector {
+        Selector::Id(id) => db.optional(&BY_ID, &[id.into()]).await,
+        Selector::Uid(uid) => db.optional(&BY_UID, &[uid.into()]).await,
+    }
 }
 
 pub async fn insert(tx: &mut Tx, new: &NewToken<'_>) -> Result<Token> {

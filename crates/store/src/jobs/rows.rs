@@ -9,7 +9,7 @@ use chandler_model::templates::{Template, TemplateRevision};
 use chandler_model::users::User;
 use chandler_model::{Id, Json, Uid, environments::Environment};
 use jiff::Timestamp;
-use sea_query::{Alias, Expr, ExprTrait, Order, Query};
+use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
 
 use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx};
 
@@ -207,13 +207,51 @@ pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
     .map(drop)
 }
 
+/// The column that tells jobs of one `state` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Stage,
+    StopFor,
+    WaitingFor,
+    Outcome,
+}
+
+impl Part {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::StopFor => "stop_for",
+            Self::WaitingFor => "waiting_for",
+            Self::Outcome => "outcome",
+        }
+    }
+}
+
+/// One line of what a dialect's word for a state means: a word of the `state` column and, where that is not all of it,
+/// the words that another column must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub state: &'static str,
+    pub only: Option<(Part, &'static [&'static str])>,
+}
+
+impl Standing {
+    fn condition(&self) -> Expr {
+        let state = Expr::col(Alias::new("state")).eq(self.state);
+        match self.only {
+            None => state,
+            Some((part, words)) => state.and(Expr::col(Alias::new(part.column())).is_in(words.iter().copied())),
+        }
+    }
+}
+
 /// Which jobs a list wants.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub organization: Option<Id<Organization>>,
     pub template: Option<Id<Template>>,
-    /// The `state` column's word.
-    pub state: Option<&'static str>,
+    /// Jobs that stand in one of these ways; no way at all fits none.
+    pub standing: Option<&'static [Standing]>,
 }
 
 /// Up to `limit + 1` visible jobs before the given id, newest first.
@@ -231,17 +269,17 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     if let Some(before) = page.after {
         select.and_where(Expr::col(Alias::new("id")).lt(before));
     }
-    let equals = [
-        ("organization_id", wanted.organization.map(Id::get)),
-        ("template_id", wanted.template.map(Id::get)),
-    ];
+    let equals = [("organization_id", wanted.organization.map(Id::get)), ("template_id", wanted.template.map(Id::get))];
     for (column, value) in equals {
         if let Some(value) = value {
             select.and_where(Expr::col(Alias::new(column)).eq(value));
         }
     }
-    if let Some(state) = wanted.state {
-        select.and_where(Expr::col(Alias::new("state")).eq(state));
+    if let Some(ways) = wanted.standing {
+        if ways.is_empty() {
+            return Ok(Vec::new());
+        }
+        select.cond_where(ways.iter().fold(Cond::any(), |any, way| any.add(way.condition())));
     }
     db.dynamic(select).await
 }
