@@ -1,0 +1,19 @@
+//! What a request brings, taken apart: bodies, query strings, path segments and preconditions.
+//!
+//! Bodies and query strings become a tree of nodes first (`tree.rs`, `query.rs`) and are then read field by field
+//! (`fields.rs`), so that all wrong fields are told at once and by name. Nothing is worded here.
+
+mod body;
+mod fields;
+mod path;
+mod precondition;
+mod query;
+mod read;
+mod tree;
+
+pub(crate) use body::{Body, Empty};
+pub(crate) use fields::{Fields, FromFields};
+pub(crate) use path::Named;
+pub(crate) use precondition::IfMatch;
+pub(crate) use query::Query;
+pub(crate) use read::{Referred, Within, Words};

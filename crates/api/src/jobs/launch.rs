@@ -1,0 +1,54 @@
+//! Starting a job, from a template or from content that comes with the request.
+
+use axum::extract::State;
+use chandler_core::jobs::{JobInput, What};
+use chandler_model::Id;
+use chandler_model::errors::Code;
+use chandler_model::templates::Template;
+use http::StatusCode;
+
+use super::view::View;
+use crate::auth::Caller;
+use crate::failure::Outcome;
+use crate::input::{Body, Fields, FromFields, Query, Within};
+use crate::output;
+use crate::state::Api;
+
+impl FromFields for JobInput {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let what = what(fields);
+        let (name, environment) = (fields.optional("name"), fields.optional("environment_id"));
+        let priority: Option<Within<{ i64::MIN }, { i64::MAX }>> = fields.given("priority");
+        Some(Self { name, what: what?, environment, priority: priority.map_or(0, |priority| priority.0) })
+    }
+}
+
+/// A template, or an organization with content; never both.
+fn what(fields: &mut Fields<'_>) -> Option<What> {
+    let template: Option<Id<Template>> = fields.optional("template_id");
+    let (organization, spec) = ("organization_id", "spec");
+    if let Some(template) = template {
+        fields.refuse(organization, Code::NotTogether { other: "template_id" });
+        fields.refuse(spec, Code::NotTogether { other: "template_id" });
+        return Some(What::Template(template));
+    }
+    if !fields.has(organization) && !fields.has(spec) {
+        return fields.wrong("template_id", Code::Required);
+    }
+    if !fields.has("name") {
+        fields.wrong::<()>("name", Code::Required);
+    }
+    let (organization, spec) = (fields.required(organization), fields.required(spec));
+    Some(What::Content { organization: organization?, spec: spec? })
+}
+
+pub(crate) async fn launch(
+    State(api): State<Api>,
+    Caller(cx): Caller,
+    _: Query<()>,
+    Body(input): Body<JobInput>,
+) -> Outcome {
+    let job = api.core.launch_job(&cx, input).await?;
+    let response = output::json(StatusCode::CREATED, &View::of(&job))?;
+    output::located(response, "jobs", job.id.get())
+}

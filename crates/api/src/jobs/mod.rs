@@ -1,0 +1,61 @@
+//! Jobs: launched, listed, watched and cancelled.
+
+mod history;
+mod launch;
+mod log;
+mod stream;
+mod text;
+mod view;
+mod words;
+
+use axum::extract::State;
+use chandler_core::jobs::JobFilter;
+use chandler_model::jobs::Job;
+use chandler_model::paging::PageRequest;
+use http::StatusCode;
+
+pub(crate) use history::history;
+pub(crate) use launch::launch;
+pub(crate) use log::log;
+
+use crate::auth::Caller;
+use crate::failure::Outcome;
+use crate::input::{Empty, Fields, FromFields, Named, Query, Words};
+use crate::output;
+use crate::state::Api;
+use view::View;
+use words::Status;
+
+impl FromFields for JobFilter {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let (organization, template) = (fields.given("organization_id"), fields.given("template_id"));
+        let state: Option<Words<Status>> = fields.given("state");
+        Some(Self { organization, template, standing: state.map(|Words(word)| word.standing()) })
+    }
+}
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Caller(cx): Caller,
+    Query((filter, page)): Query<(JobFilter, PageRequest)>,
+) -> Outcome {
+    let page = api.core.list_jobs(&cx, &filter, page).await?;
+    output::list(&page, View::of)
+}
+
+pub(crate) async fn show(State(api): State<Api>, Caller(cx): Caller, Named(id): Named<Job>, _: Query<()>) -> Outcome {
+    let job = api.core.get_job(&cx, id).await?;
+    output::json(StatusCode::OK, &View::of(&job))
+}
+
+/// Accepted, not done: a job that runs ends when its worker has stopped it.
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    Caller(cx): Caller,
+    Named(id): Named<Job>,
+    _: Query<()>,
+    _: Empty,
+) -> Outcome {
+    let job = api.core.cancel_job(&cx, id).await?;
+    output::json(StatusCode::ACCEPTED, &View::of(&job))
+}
