@@ -112,7 +112,7 @@ async fn open(
 ) -> anyhow::Result<(Installation, Engine)> {
     let installation = installation::open(config).await?;
     let engine = Engine::start(&installation.core, config)?;
-    let native = { let _ = stop; axum::Router::new() };
+    let native = chandler_api::router(installation.core.clone(), stop.clone());
     server.mount(Listener::Console, &console(config, metrics, native));
     Ok((installation, engine))
 }
@@ -136,7 +136,7 @@ pub fn say(text: &str) {
 /// Everything on the console port: the given routes in the generic layers, and `/metrics` outside of them,
 /// so that an overloaded server can still be watched.
 fn console(config: &Config, metrics: &Metrics, routes: Router) -> Router {
-    let layered = chandler_wire::layers(routes, layer_config(config), |_: &chandler_wire::Outer| axum::response::Response::default());
+    let layered = chandler_wire::layers(routes, layer_config(config), chandler_api::render_outer);
     let metrics_page = Router::new().route("/metrics", get(Metrics::page)).with_state(metrics.clone());
     metrics.count(Listener::Console, layered).merge(metrics_page)
 }
