@@ -64,7 +64,10 @@ pub async fn demo(mut config: Config, options: Demo) -> anyhow::Result<ExitCode>
 /// Makes what is missing, runs the job and shows it. Returns how it ended.
 async fn show(core: &Core, config: &Config) -> anyhow::Result<Option<State>> {
     let cx = Cx {
-        actor: core.act_as(&config.admin.login).await.context("the administrator of the configuration does not exist")?,
+        actor: core
+            .act_as(&config.admin.login)
+            .await
+            .context("the administrator of the configuration does not exist")?,
         dialect: Dialect::Native,
         request_id: "demo".to_owned(),
         source: None,
@@ -73,7 +76,10 @@ async fn show(core: &Core, config: &Config) -> anyhow::Result<Option<State>> {
     let organization = organization(core, &cx).await?;
     say(&format!("Organization  {} (id {}, slug {})\n", organization.title, organization.id, organization.slug));
     let environment = environment(core, &cx, organization.id).await?;
-    say(&format!("Environment   {} (id {}): no image, so jobs run as sandboxed processes\n", environment.name, environment.id));
+    say(&format!(
+        "Environment   {} (id {}): no image, so jobs run as sandboxed processes\n",
+        environment.name, environment.id
+    ));
     let template = template(core, &cx, organization.id, environment.id).await?;
     say(&format!("Template      {} (id {}): examples/hello.sh\n", template.name, template.id));
 
@@ -102,7 +108,9 @@ async fn follow(core: &Core, cx: &Cx, job: Id<Job>) -> anyhow::Result<Job> {
 
 fn told(job: &Job) -> String {
     let took = match (job.started_at, job.finished_at) {
-        (Some(from), Some(to)) => format!(" after {} ms", (to - from).total(jiff::Unit::Millisecond).unwrap_or(0.0).round()),
+        (Some(from), Some(to)) => {
+            format!(" after {} ms", (to - from).total(jiff::Unit::Millisecond).unwrap_or(0.0).round())
+        }
         _ => String::new(),
     };
     let state = job.state.columns().state;
@@ -146,13 +154,8 @@ async fn template(
     if let Some(found) = page.rows.into_iter().next() {
         return Ok(found);
     }
-    let spec = ScriptSpec {
-        script: SCRIPT.to_owned(),
-        args: Vec::new(),
-        may_repeat: true,
-        retries: 0,
-        timeout_s: Some(60),
-    };
+    let spec =
+        ScriptSpec { script: SCRIPT.to_owned(), args: Vec::new(), may_repeat: true, retries: 0, timeout_s: Some(60) };
     let input = TemplateInput {
         organization,
         name: TEMPLATE.to_owned(),

@@ -19,6 +19,7 @@ use crate::config::{Config, Listen, Listener, Source};
 use crate::installation::{self, Installation};
 use crate::listen::{self, Server};
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::shutdown;
 use crate::worker::Engine;
 
@@ -57,6 +58,10 @@ impl Running {
         }
         let metrics = Metrics::new();
         let bound = listen::bind(&BUILT, &config.listen).await?;
+        if bound.is_empty() {
+            let next = "give the console an address, such as `--listen-console 127.0.0.1:7080`";
+            return Err(Problem::new("every listener that could be opened is `off`", next).into());
+        }
         let server = Server::start(bound, (&config.limits).into(), stop.clone());
 
         // From here on the listeners answer, so whatever fails has to close them before it is reported.

@@ -85,7 +85,7 @@ impl<L: WorkerLink> Attempt<L> {
         let spec = match self.prepare(dir.clone()).await {
             Ok(spec) => spec,
             Err((fault, reason)) => {
-                self.report(Report::Error { fault, message: reason, exit_code: None }).await;
+                self.give_up(fault, reason).await;
                 self.remove(dir).await;
                 return;
             }
@@ -100,8 +100,7 @@ impl<L: WorkerLink> Attempt<L> {
                 }
             }
             Err(error) => {
-                let message = format!("The keeper process could not be started: {error}.");
-                self.report(Report::Error { fault: Fault::Platform, message, exit_code: None }).await;
+                self.give_up(Fault::Platform, format!("The keeper process could not be started: {error}.")).await;
             }
         }
         let removed = tokio::task::spawn_blocking(move || note.remove()).await;
@@ -122,10 +121,7 @@ impl<L: WorkerLink> Attempt<L> {
         }
         let (intent, settings) = (intent.clone(), Arc::clone(&self.settings));
         let prepared = tokio::task::spawn_blocking(move || script::prepare(&intent, &dir, &settings)).await;
-        let platform = |error: &dyn std::fmt::Display| {
-            (Fault::Platform, format!("The job's directory could not be prepared: {error}."))
-        };
-        let mut spec = prepared.map_err(|error| platform(&error))?.map_err(|error| platform(&error))?;
+        let mut spec = prepared.map_err(|error| (Fault::Platform, format!("The worker failed: {error}.")))??;
         spec.renewed_at = self.claimed_at;
         spec.timing =
             Lease { lease: self.timing.lease, lease_kill: self.timing.kill, unanswered: self.timing.kill_unanswered };
@@ -212,6 +208,14 @@ impl<L: WorkerLink> Attempt<L> {
         let dead = !matches!(end, Some(End::KillUnanswered));
         self.finish(end, stopping.signalled).await;
         dead
+    }
+
+    /// Fails the job before anything of it has run; the reason is the last word of its log too.
+    async fn give_up(&mut self, fault: Fault, reason: String) {
+        let bytes = format!("{reason}\n").into_bytes();
+        let mut words = Some(vec![NewChunk { at: self.settings.clock.now(), stream: Stream::System, bytes }]);
+        self.say(&mut words).await;
+        self.report(Report::Error { fault, message: reason, exit_code: None }).await;
     }
 
     /// What Chandler itself says at the head of the log.

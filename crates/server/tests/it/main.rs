@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests stand outside of #[test]")]
 
+mod installation;
+mod jobs;
 mod program;
 
 use std::io::{Read, Write};

@@ -4,14 +4,21 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use serde_json::Value;
 use tempfile::TempDir;
+
+/// The administrator of every program that is started here.
+const PASSWORD: &str = "correct horse";
+/// `admin:correct horse` as Basic authentication has it.
+const BASIC: &str = "YWRtaW46Y29ycmVjdCBob3JzZQ==";
 
 /// A running `chandler serve`. Killed when dropped.
 pub(crate) struct Program {
     child: Child,
     address: String,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 fn command(args: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -28,16 +35,39 @@ pub(crate) fn finished(args: &[&str], environment: &[(&str, &str)]) -> (Option<i
 }
 
 impl Program {
-    /// Starts the server on a free port and waits until it says that it is ready.
+    /// Starts the server on a free port, in a folder of its own, and waits until it says that it is ready.
     pub(crate) fn serve(environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::serve_in(&Arc::new(tempfile::tempdir().unwrap()), environment)
+    }
+
+    /// The same in a folder that another one may have used.
+    pub(crate) fn serve_in(folder: &Arc<TempDir>, environment: &[(&str, &str)]) -> Self {
         let data = folder.path().join("data");
         let args = ["serve", "--listen-console", "127.0.0.1:0", "--data", data.to_str().unwrap()];
-        let mut child = command(&args, environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let environment = [&[("CHANDLER_ADMIN_PASSWORD", PASSWORD)], environment].concat();
+        let mut child = command(&args, &environment).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let address = lines.find_map(|line| line.unwrap().split_once("http://").map(|(_, address)| address.to_owned()));
         let address = address.unwrap();
-        Self { child, address, folder }
+        Self { child, address, folder: Arc::clone(folder) }
+    }
+
+    /// A call of the native API as the administrator: status and body.
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "{method} /api/v1{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Basic {BASIC}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
     }
 
     pub(crate) fn address(&self) -> &str {
