@@ -19,19 +19,20 @@ pub(super) struct Output<R> {
     since: Instant,
     flush: Duration,
     clock: Arc<dyn Clock>,
+    /// One for each output; on the heap, because they would make every future that reads as large.
+    buffers: [Vec<u8>; 2],
 }
 
 impl<R: AsyncRead + Unpin> Output<R> {
     pub(super) fn new(stdout: R, stderr: R, flush: Duration, clock: Arc<dyn Clock>) -> Self {
         let (stdout, stderr) = (Some(stdout), Some(stderr));
-        Self { stdout, stderr, chunks: Vec::new(), bytes: 0, since: Instant::now(), flush, clock }
+        let buffers = [vec![0; CHUNK_MAX], vec![0; CHUNK_MAX]];
+        Self { stdout, stderr, chunks: Vec::new(), bytes: 0, since: Instant::now(), flush, clock, buffers }
     }
 
     /// The next chunks: at most 32 KiB together, at most the flush period after their first byte. `None` when both
     /// outputs have ended. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Vec<NewChunk>> {
-        let mut out = [0; CHUNK_MAX];
-        let mut err = [0; CHUNK_MAX];
         loop {
             let ended = self.stdout.is_none() && self.stderr.is_none();
             if self.bytes >= CHUNK_MAX || (ended && self.bytes > 0) {
@@ -41,6 +42,7 @@ impl<R: AsyncRead + Unpin> Output<R> {
                 return None;
             }
             let room = CHUNK_MAX - self.bytes;
+            let [out, err] = &mut self.buffers;
             let (stream, read) = tokio::select! {
                 () = tokio::time::sleep_until(self.since + self.flush), if self.bytes > 0 => return Some(self.take()),
                 read = read(&mut self.stdout, &mut out[..room]), if self.stdout.is_some() => (Stream::Stdout, read),
@@ -49,13 +51,15 @@ impl<R: AsyncRead + Unpin> Output<R> {
             match (stream, read) {
                 (Stream::Stdout, 0) => self.stdout = None,
                 (_, 0) => self.stderr = None,
-                (Stream::Stdout, n) => self.push(stream, &out[..n]),
-                (_, n) => self.push(stream, &err[..n]),
+                (_, n) => self.push(stream, n),
             }
         }
     }
 
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+    /// Collects the first `n` bytes of an output's buffer.
+    fn push(&mut self, stream: Stream, n: usize) {
+        let [out, err] = &self.buffers;
+        let bytes = if stream == Stream::Stdout { &out[..n] } else { &err[..n] };
         if self.bytes == 0 {
             self.since = Instant::now();
         }
