@@ -74,11 +74,7 @@ fn become_program(entry: Entry) -> Failure {
             return Failure::platform(reason);
         }
     }
-    let error = Command::new(&entry.program)
-        .args(entry.args)
-        .env_clear()
-        .envs(entry.env)
-        .current_dir(&entry.cwd)
-        .exec();
+    let error =
+        Command::new(&entry.program).args(entry.args).env_clear().envs(entry.env).current_dir(&entry.cwd).exec();
     Failure::program(format!("cannot start {}: {error}", entry.program.display()))
 }

@@ -17,9 +17,9 @@ mod watch;
 pub(crate) mod wire;
 
 pub use client::{Control, Event, Events, Keeper};
+pub(crate) use spec::SYSTEM_PATH;
 pub use spec::{Boottime, Confinement, Limits, Signal, Spec, Timing};
 pub use wire::Cause;
-pub(crate) use spec::SYSTEM_PATH;
 
 use std::{
     path::{Path, PathBuf},

@@ -93,6 +93,9 @@ pub struct Confinement {
     pub write: Vec<PathBuf>,
     /// Folders that are empty for the job, beside `/run`, `/var/run` and `/tmp`: the data folders of the server.
     pub cover: Vec<PathBuf>,
+    /// What [`crate::sandbox::open_files`] found, kept by the worker over many jobs. `None`: the keeper looks itself,
+    /// which is most of its start time.
+    pub open: Option<Vec<PathBuf>>,
     /// No sandbox at all, by decision of the operator: process group and reaping only.
     pub unsandboxed: bool,
 }

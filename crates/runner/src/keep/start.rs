@@ -27,7 +27,7 @@ use super::{
     watch::{self, Watch},
     wire::{self, Failure, Report},
 };
-use crate::sandbox::{self, Plan};
+use crate::sandbox::{self, Plan, privileges};
 
 /// A second stage that does not take its orders within this time never will.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -70,6 +70,7 @@ fn begin(spec: &Spec, pipes: [OwnedFd; 2]) -> Result<watch::Begun, Failure> {
         make_private_folders(spec)?;
     } else {
         plan.enter()?;
+        privileges::withhold_from_children().map_err(Failure::platform)?;
         make_private_folders(spec)?;
     }
     // Another process of the same user shall not look into this one: it holds the job's secrets.

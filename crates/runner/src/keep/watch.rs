@@ -266,7 +266,8 @@ impl Watch {
     }
 
     fn tell(&mut self, report: &Report) {
-        if self.worker_is_there && tell(&self.worker, report).is_err() {
+        // A worker that has only closed its own end still listens; one that has gone needs no report.
+        if tell(&self.worker, report).is_err() {
             self.worker_has_gone();
         }
     }

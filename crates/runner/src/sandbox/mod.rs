@@ -14,7 +14,8 @@ mod support;
 pub(crate) mod sys;
 mod tool;
 
+pub use open_files::open_files;
 pub(crate) use plan::Plan;
 pub(crate) use rules::Rules;
-pub use support::{Support, support};
 pub(crate) use support::main as probe_main;
+pub use support::{Support, support};

@@ -12,8 +12,15 @@ use std::{
 /// Deeper trees are left out rather than followed.
 const DEPTH: usize = 16;
 
+/// The parts of `/etc` that jobs may read, for [`crate::keep::Confinement::open`]. Looks at every file there: some
+/// milliseconds, so a worker does it when it starts and now and then, not for every job.
+#[must_use]
+pub fn open_files() -> Vec<PathBuf> {
+    under(Path::new("/etc"))
+}
+
 /// The largest folders and single files that are open as a whole.
-pub(super) fn under(root: &Path) -> Vec<PathBuf> {
+fn under(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if matches!(collect(root, &mut found, DEPTH), Ok(true)) { vec![root.to_owned()] } else { found }
 }

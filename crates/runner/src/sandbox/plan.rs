@@ -52,14 +52,19 @@ impl Plan {
         let writable: Vec<&Path> = write.iter().chain([&dir]).map(PathBuf::as_path).collect();
         let tool = tool::find(&spec.program, &spec.dir.join(&spec.cwd), &writable)?;
         let too_wide = |folder: &Path| {
-            folder.parent().is_none() || dir.starts_with(folder) || covered.iter().any(|cover| cover.starts_with(folder))
+            folder.parent().is_none()
+                || dir.starts_with(folder)
+                || covered.iter().any(|cover| cover.starts_with(folder))
         };
         for place in tool.places {
             // A tool that lies loose in a large folder brings itself, not that folder.
             if too_wide(&place.folder) { read.push(place.file) } else { read.push(place.folder) }
         }
         read.extend(SYSTEM.iter().chain([&CERTIFICATES]).filter_map(|folder| fs::canonicalize(folder).ok()));
-        read.extend(open_files::under(Path::new("/etc")));
+        // Without a sandbox nobody asks.
+        if !spec.confinement.unsandboxed {
+            read.extend(spec.confinement.open.clone().unwrap_or_else(open_files));
+        }
         read.extend(fs::canonicalize(RESOLVER));
         read.sort();
         read.dedup();

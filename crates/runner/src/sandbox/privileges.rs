@@ -1,4 +1,6 @@
-//! What the second stage gives up before the job's program runs: limits and capabilities.
+//! What is given up before the job's program runs: limits and capabilities.
+//!
+//! Nothing here can be undone by the process it was done to, or by any it starts.
 
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
@@ -12,11 +14,8 @@ use crate::keep::Limits;
 
 /// Sets the limits; one above the worker's own hard limit becomes that limit.
 pub(crate) fn limit(limits: &Limits) {
-    let wanted = [
-        (Resource::Core, Some(0)),
-        (Resource::Nofile, limits.open_files),
-        (Resource::Nproc, limits.processes),
-    ];
+    let wanted =
+        [(Resource::Core, Some(0)), (Resource::Nofile, limits.open_files), (Resource::Nproc, limits.processes)];
     for (resource, value) in wanted {
         let Some(value) = value else { continue };
         let value = getrlimit(resource).maximum.map_or(value, |hard| value.min(hard));
@@ -27,12 +26,12 @@ pub(crate) fn limit(limits: &Limits) {
     }
 }
 
-/// Gives up every capability for good, also where the job's user is called root inside the namespace.
-pub(crate) fn give_up() -> Result<(), String> {
-    let told = |error| format!("cannot give up capabilities: {error}");
+/// Sees to it that no program started from here on ever has a capability, also where the job's user is called root
+/// inside the namespace. For the keeper, which keeps its own: the second stage of an ordinary user could not do this.
+pub(crate) fn withhold_from_children() -> Result<(), String> {
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);
-        // The kernel knows fewer than 64; it answers the others with EINVAL.
+        // The kernel knows fewer than 64; it answers the first unknown one with EINVAL.
         match remove_capability_from_bounding_set(one) {
             Ok(()) => {}
             Err(rustix::io::Errno::INVAL) => break,
@@ -43,9 +42,17 @@ pub(crate) fn give_up() -> Result<(), String> {
         | CapabilitiesSecureBits::NO_ROOT_LOCKED
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
-    set_capabilities_secure_bits(bits).map_err(told)?;
+    set_capabilities_secure_bits(bits).map_err(told)
+}
+
+/// Gives up whatever this process still has, and every way to gain more.
+pub(crate) fn give_up() -> Result<(), String> {
     clear_ambient_capability_set().map_err(told)?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).map_err(told)?;
     set_no_new_privs(true).map_err(told)
+}
+
+fn told(error: rustix::io::Errno) -> String {
+    format!("cannot give up capabilities: {error}")
 }

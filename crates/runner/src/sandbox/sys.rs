@@ -26,12 +26,27 @@ pub(crate) fn unshare_user_and_mounts() -> io::Result<()> {
     unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }.map_err(io::Error::from)
 }
 
-/// Signals that are meant for the server or the terminal no longer end this process. They are caught, not ignored:
-/// what is ignored stays ignored in the job's program, what is caught does not.
+/// Signals that are meant for the server or the terminal no longer end or stop this process. They are caught, not
+/// ignored: what is ignored stays ignored in the job's program, what is caught does not. This also takes back what
+/// the server itself was started with (`nohup`, a shell's background), and `CHLD`, without which nothing is reaped.
 pub(crate) fn outlive_signals() -> io::Result<()> {
     extern "C" fn nothing(_: c_int) {}
     const FAILED: usize = usize::MAX;
-    for caught in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM] {
+    const CAUGHT: [Signal; 12] = [
+        Signal::TERM,
+        Signal::INT,
+        Signal::HUP,
+        Signal::QUIT,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+        Signal::CHILD,
+        Signal::TSTP,
+        Signal::TTIN,
+        Signal::TTOU,
+        Signal::XFSZ,
+    ];
+    for caught in CAUGHT {
         // SAFETY: the handler has the type that `signal` wants and does nothing, so it is safe at any moment.
         if unsafe { signal(caught.as_raw(), nothing) } == FAILED {
             return Err(io::Error::last_os_error());

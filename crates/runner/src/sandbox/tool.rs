@@ -91,14 +91,19 @@ fn add_prefix(prefix: &Path, add: &mut impl FnMut(PathBuf)) {
 
 /// `home = /path/of/the/base/bin` of a virtual environment.
 fn home_of(settings: &str) -> Option<&str> {
-    settings.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == "home").map(|(_, v)| v.trim())
+    settings
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(key, _)| key.trim() == "home")
+        .map(|(_, v)| v.trim())
 }
 
 fn interpreter(script: &Path) -> Option<PathBuf> {
     let mut head = Vec::new();
     File::open(script).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+    let mut words =
+        line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
     let program = Path::new(words.next()?);
     if program.file_name() != Some(OsStr::new("env")) {
         return program.is_absolute().then(|| program.to_owned());

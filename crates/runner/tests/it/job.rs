@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,34 +11,37 @@ use chandler_runner::keep::{Event, Keeper, Spec, leftovers::Note};
 use tokio::{io::AsyncReadExt, net::unix::pipe, time::timeout};
 
 /// Far more than anything here takes.
-pub const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
-pub fn keeper_program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_chandler-keep"))
+/// Names another keeper than the one built with these tests.
+pub(crate) const KEEPER: &str = "CHANDLER_TEST_KEEPER";
+
+pub(crate) fn keeper_program() -> PathBuf {
+    std::env::var_os(KEEPER).map_or_else(|| env!("CARGO_BIN_EXE_chandler-keep").into(), PathBuf::from)
 }
 
-pub struct Job {
-    pub spec: Spec,
+pub(crate) struct Job {
+    pub(crate) spec: Spec,
     /// Beside the job's directory: the job must not see it.
-    pub outside: PathBuf,
-    _base: tempfile::TempDir,
+    pub(crate) outside: PathBuf,
+    base: Arc<tempfile::TempDir>,
 }
 
 /// What came of a job that ran to its end.
 #[derive(Debug)]
-pub struct Ended {
-    pub events: Vec<Event>,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
+pub(crate) struct Ended {
+    pub(crate) events: Vec<Event>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 impl Job {
     /// A shell script as a job.
-    pub fn script(text: &str) -> Self {
+    pub(crate) fn script(text: &str) -> Self {
         Self::script_in(&std::env::temp_dir(), text)
     }
 
-    pub fn script_in(place: &Path, text: &str) -> Self {
+    pub(crate) fn script_in(place: &Path, text: &str) -> Self {
         let base = tempfile::Builder::new().prefix("keep-").tempdir_in(place).unwrap();
         let root = fs::canonicalize(base.path()).unwrap();
         let (dir, outside) = (root.join("job"), root.join("outside"));
@@ -46,38 +50,40 @@ impl Job {
         fs::write(dir.join("script"), text).unwrap();
         let mut spec = Spec::new("/bin/bash", &dir);
         spec.args.push("script".into());
-        Self { spec, outside, _base: base }
+        Self { spec, outside, base: Arc::new(base) }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.spec.dir
     }
 
-    pub async fn start(&self) -> Running {
+    pub(crate) async fn start(&self) -> Running {
         self.start_noted(None).await
     }
 
-    pub async fn start_noted(&self, note: Option<Note>) -> Running {
-        let keeper = timeout(BOUND, Keeper::spawn(keeper_program(), &self.spec, note)).await.unwrap().unwrap();
-        Running { keeper }
+    pub(crate) async fn start_noted(&self, note: Option<Note>) -> Running {
+        let keeper = timeout(BOUND, Keeper::spawn(&keeper_program(), &self.spec, note)).await.unwrap().unwrap();
+        Running { keeper, base: Arc::clone(&self.base) }
     }
 
-    pub async fn run(&self) -> Ended {
-        self.start().await.to_end().await
+    pub(crate) async fn run(&self) -> Ended {
+        self.start().await.finish().await
     }
 }
 
-pub struct Running {
-    pub keeper: Keeper,
+pub(crate) struct Running {
+    pub(crate) keeper: Keeper,
+    /// The directory stays as long as the job runs.
+    base: Arc<tempfile::TempDir>,
 }
 
 impl Running {
-    pub async fn event(&mut self) -> Event {
+    pub(crate) async fn event(&mut self) -> Event {
         timeout(BOUND, self.keeper.next_event()).await.expect("an event in time")
     }
 
     /// The next line of standard output, read byte by byte.
-    pub async fn line(&mut self) -> String {
+    pub(crate) async fn line(&mut self) -> String {
         let read = async {
             let mut line = Vec::new();
             loop {
@@ -90,8 +96,14 @@ impl Running {
         timeout(BOUND, read).await.expect("a line in time")
     }
 
-    pub async fn to_end(self) -> Ended {
-        let Keeper { stdout, stderr, control, mut events, .. } = self.keeper;
+    /// Lets a script go on that waits with `read < go`; it has made that pipe before it said anything.
+    pub(crate) fn go(&self) {
+        fs::write(self.base.path().join("job/go"), "\n").unwrap();
+    }
+
+    pub(crate) async fn finish(self) -> Ended {
+        let Self { keeper, base } = self;
+        let Keeper { stdout, stderr, control, mut events, .. } = keeper;
         let all_events = async {
             let mut all = Vec::new();
             loop {
@@ -103,7 +115,7 @@ impl Running {
         };
         let all = async { tokio::join!(all_events, bytes(stdout), bytes(stderr)) };
         let (events, stdout, stderr) = timeout(BOUND, all).await.expect("an end in time");
-        drop(control);
+        drop((control, base));
         Ended { events, stdout, stderr }
     }
 }
@@ -115,11 +127,11 @@ async fn bytes(mut from: pipe::Receiver) -> Vec<u8> {
 }
 
 impl Ended {
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.exit().0
     }
 
-    pub fn exit(&self) -> (Option<i32>, Option<i32>) {
+    pub(crate) fn exit(&self) -> (Option<i32>, Option<i32>) {
         let exit = self.events.iter().find_map(|event| match event {
             Event::Exited { code, signal } => Some((*code, *signal)),
             _ => None,
@@ -127,21 +139,21 @@ impl Ended {
         exit.unwrap_or_else(|| panic!("no exit in {self:?}"))
     }
 
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.events.last() == Some(&Event::Gone)
     }
 
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
     /// It ran, succeeded, said `expected`, and nothing is left of it.
     #[track_caller]
-    pub fn assert_said(&self, expected: &str) {
+    pub(crate) fn assert_said(&self, expected: &str) {
         assert!(self.is_gone(), "{self:?}");
         assert_eq!((self.code(), self.out().trim()), (Some(0), expected), "stderr: {}", self.err());
     }
@@ -149,13 +161,20 @@ impl Ended {
 
 /// Waits until a process has gone. It is watched by its handle, not asked again and again.
 #[track_caller]
-pub fn assert_gone(pid: i32) {
+pub(crate) fn assert_gone(pid: i32) {
     use rustix::{
         event::{PollFd, PollFlags, Timespec, poll},
+        io::Errno,
         process::{Pid, PidfdFlags, pidfd_open},
     };
     let Ok(handle) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
     let bound = Timespec { tv_sec: 20, tv_nsec: 0 };
-    let ready = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&bound)).unwrap();
+    let ready = loop {
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&bound)) {
+            // Children of other tests end all the time.
+            Err(Errno::INTR) => {}
+            other => break other.unwrap(),
+        }
+    };
     assert_eq!(ready, 1, "process {pid} still runs");
 }

@@ -63,7 +63,7 @@ async fn a_keeper_that_is_stopped_is_woken_and_does_its_work() {
 #[tokio::test]
 async fn a_note_of_processes_that_are_others_now_kills_nobody() {
     let notes = tempfile::tempdir().unwrap();
-    let job = Job::script("echo ready; read -t 0.3 < <(sleep 1000); echo fine");
+    let job = Job::script("mkfifo go; echo ready; read < go; echo fine");
     let mut running = job.start_noted(Some(Note::new(notes.path(), "1", 1, job.dir()))).await;
     assert!(matches!(running.event().await, Event::Started { .. }));
     let path = notes.path().join("1-1.json");
@@ -74,8 +74,10 @@ async fn a_note_of_processes_that_are_others_now_kills_nobody() {
     }
     note["dir"] = "/elsewhere".into();
     fs::write(&path, note.to_string()).unwrap();
+    assert_eq!(running.line().await, "ready");
     assert!(sweep(notes.path()).await[0].gone);
-    running.to_end().await;
+    running.go();
+    running.finish().await.assert_said("fine");
 
     let other_boot = fs::read_to_string(&path).unwrap().replace(note["boot"].as_str().unwrap(), "another");
     fs::write(&path, other_boot).unwrap();

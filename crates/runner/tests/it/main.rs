@@ -1,7 +1,9 @@
 //! Jobs under a real keeper: what arrives, what is refused, and that nothing is left running.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests stand outside of #[test]")]
 
 mod confinement;
 mod endings;
 mod job;
 mod leftovers;
+mod ordinary;
 mod output;
