@@ -135,7 +135,8 @@ CREATE TABLE templates (
     REFERENCES organizations (live_id)
 );
 CREATE UNIQUE INDEX templates_uid ON templates (uid);
-CREATE UNIQUE INDEX templates_script_name ON templates (live_organization_id, name) WHERE kind = 'script' AND deleted_at IS NULL;
+CREATE UNIQUE INDEX templates_script_name ON templates (coalesce(live_organization_id, 0), name)
+  WHERE kind = 'script' AND deleted_at IS NULL;
 CREATE INDEX templates_organization ON templates (organization_id, kind, name);
 CREATE INDEX templates_live_organization ON templates (live_organization_id) WHERE live_organization_id IS NOT NULL;
 CREATE INDEX templates_environment ON templates (environment_id) WHERE environment_id IS NOT NULL;

@@ -5,13 +5,31 @@ use chandler_model::organizations::Organization;
 use chandler_model::{Id, Uid};
 use jiff::Timestamp;
 
-use crate::seam::{Catalogued, Result, Sql, Tx};
+use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
 
 static INSERT: Sql<()> =
     Sql::new("INSERT INTO changes (at, kind, row_uid, organization_id, what) VALUES ($1, $2, $3, $4, $5)");
+static AFTER: Sql<Event> = Sql::new("SELECT {columns} FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2");
 static DELETE_BEFORE: Sql<()> = Sql::new("DELETE FROM changes WHERE at < $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &DELETE_BEFORE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &AFTER, &DELETE_BEFORE];
+
+/// A change event as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub seq: i64,
+    pub at: Timestamp,
+    pub kind: Kind,
+    pub row_uid: Uid,
+    pub what: String,
+}
+
+record!(Event { seq, at, kind, row_uid, what });
+
+/// Up to `limit` events after a known one, in order.
+pub async fn after(db: &Db, seq: i64, limit: i64) -> Result<Vec<Event>> {
+    db.query(&AFTER, &[seq.into(), limit.into()]).await
+}
 
 /// What happened to which row.
 #[derive(Clone, Debug)]

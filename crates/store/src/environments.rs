@@ -46,8 +46,7 @@ static UPDATE: Sql<Environment> = Sql::new(
 );
 static DELETE: Sql<()> = Sql::new("DELETE FROM environments WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &DELETE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &DELETE];
 
 pub async fn find(db: &Db, selector: Selector<Environment>) -> Result<Option<Environment>> {
     match selector {

@@ -43,8 +43,7 @@ pub struct NewOrganization<'a> {
     pub is_default: bool,
 }
 
-static BY_ID: Sql<Organization> =
-    Sql::new("SELECT {columns} FROM organizations WHERE id = $1 AND deleted_at IS NULL");
+static BY_ID: Sql<Organization> = Sql::new("SELECT {columns} FROM organizations WHERE id = $1 AND deleted_at IS NULL");
 static BY_UID: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE uid = $1 AND deleted_at IS NULL");
 static BY_TITLE: Sql<Organization> =
@@ -52,11 +51,9 @@ static BY_TITLE: Sql<Organization> =
 static DEFAULT: Sql<Organization> = Sql::new("SELECT {columns} FROM organizations WHERE is_default");
 static LOCK: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE id = $1 AND deleted_at IS NULL {for_update}");
-static SLUG_TAKEN: Sql<i64> =
-    Sql::new("SELECT count(*) FROM organizations WHERE slug_key = $1 AND deleted_at IS NULL");
-static PAGE: Sql<Organization> = Sql::new(
-    "SELECT {columns} FROM organizations WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
-);
+static SLUG_TAKEN: Sql<i64> = Sql::new("SELECT count(*) FROM organizations WHERE slug_key = $1 AND deleted_at IS NULL");
+static PAGE: Sql<Organization> =
+    Sql::new("SELECT {columns} FROM organizations WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2");
 static DEPENDENTS: Sql<(i64, i64, i64)> = Sql::new(
     "SELECT (SELECT count(*) FROM environments WHERE organization_id = $1), \
      (SELECT count(*) FROM templates WHERE live_organization_id = $1), \
@@ -120,8 +117,7 @@ pub async fn page(db: &Db, visible: &Visible, page: PageRequest) -> Result<Vec<O
 /// What hangs on a locked organization and blocks its deletion: kinds with their counts, none of them zero.
 pub async fn dependents(tx: &mut Tx, id: Id<Organization>) -> Result<Vec<(Kind, i64)>> {
     let (environments, templates, jobs) = tx.one(&DEPENDENTS, &[id.into()]).await?;
-    let counts =
-        [(Kind::Environment, environments), (Kind::ScriptTemplate, templates), (Kind::ScriptJob, jobs)];
+    let counts = [(Kind::Environment, environments), (Kind::ScriptTemplate, templates), (Kind::ScriptJob, jobs)];
     Ok(counts.into_iter().filter(|(_, n)| *n > 0).collect())
 }
 

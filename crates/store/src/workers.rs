@@ -19,14 +19,7 @@ static BY_ID: Sql<Worker> = Sql::new("SELECT {columns} FROM workers WHERE id = $
 pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&REGISTER, &BY_ID];
 
 /// A worker's row under its name, made or renewed.
-pub async fn register(
-    tx: &mut Tx,
-    uid: Uid,
-    at: Timestamp,
-    name: &str,
-    slots: i64,
-    version: &str,
-) -> Result<Worker> {
+pub async fn register(tx: &mut Tx, uid: Uid, at: Timestamp, name: &str, slots: i64, version: &str) -> Result<Worker> {
     tx.one(&REGISTER, &[uid.into(), at.into(), name.into(), slots.into(), version.into()]).await
 }
 

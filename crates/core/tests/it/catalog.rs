@@ -5,16 +5,13 @@ use chandler_core::environments::{EnvironmentInput, EnvironmentPatch};
 use chandler_core::organizations::{OrganizationInput, OrganizationPatch};
 use chandler_core::templates::{TemplateInput, TemplatePatch};
 use chandler_core::{Cx, ErrorKind};
+use chandler_model::audit::AuditAction;
 use chandler_model::kinds::{Kind, Place, Unit};
 use chandler_model::organizations::Organization;
 use chandler_model::templates::{ScriptSpec, Template, TemplateSpec};
 use chandler_model::{Id, Patch};
-use chandler_store::seam::Sql;
+use chandler_store::{audit, changes};
 use chandler_testkit::installation::{Installation, on_both_engines};
-
-static AUDIT: Sql<(String, String, String)> =
-    Sql::new("SELECT action, title, CAST(changes AS text) FROM audit WHERE kind = $1 ORDER BY id");
-static EVENTS: Sql<i64> = Sql::new("SELECT count(*) FROM changes");
 
 async fn organization(on: &Installation, cx: &Cx, name: &str) -> Result<Organization> {
     let input = OrganizationInput { name: name.to_owned(), ..OrganizationInput::default() };
@@ -185,7 +182,7 @@ async fn every_write_leaves_audit_change_and_tally_and_a_refused_one_leaves_noth
     on_both_engines(async |on| {
         let cx = on.admin().await?;
         let count = async |kind, unit| chandler_store::tallies::get(on.core.db(), kind, unit).await;
-        let before = on.core.db().one(&EVENTS, &[]).await?;
+        let before = changes::after(on.core.db(), 0, 100).await?.len();
         let made = organization(&on, &cx, "Net").await?;
         ensure!(count(Kind::Organization, Unit::ALL).await? == 2);
         template(&on, &cx, made.id, "t").await?;
@@ -193,12 +190,12 @@ async fn every_write_leaves_audit_change_and_tally_and_a_refused_one_leaves_noth
         ensure!(count(Kind::ScriptTemplate, Place::Organization(made.id).unit()).await? == 1);
         let patch = OrganizationPatch { description: Patch::Set("new".to_owned()), ..OrganizationPatch::default() };
         on.core.update_organization(&cx, made.id.into(), None, patch).await?;
-        ensure!(on.core.db().one(&EVENTS, &[]).await? == before + 3);
+        ensure!(changes::after(on.core.db(), 0, 100).await?.len() == before + 3);
 
-        let rows = on.core.db().query(&AUDIT, chandler_store::args![Kind::Organization]).await?;
-        let (action, title, changes) = rows.last().context("an audit row")?;
-        ensure!((action.as_str(), title.as_str()) == ("update", "Net"));
-        let changes: serde_json::Value = serde_json::from_str(changes)?;
+        let rows = audit::of_kind(on.core.db(), Kind::Organization, Default::default()).await?;
+        let last = rows.last().context("an audit row")?;
+        ensure!((last.action, last.title.as_str()) == (AuditAction::Update, "Net"));
+        let changes: serde_json::Value = serde_json::from_str(&last.changes.0)?;
         ensure!(changes == serde_json::json!({"description": [null, "new"]}), "{changes}");
         Ok(())
     })

@@ -47,8 +47,7 @@ static APPEND: Sql<()> = Sql::new(
     "INSERT INTO job_transitions (job_id, seq, at, what, state, stage, outcome, actor) \
      VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM job_transitions WHERE job_id = $1), $2, $3, $4, $5, $6, $7)",
 );
-static TRANSITIONS: Sql<Transition> =
-    Sql::new("SELECT {columns} FROM job_transitions WHERE job_id = $1 ORDER BY seq");
+static TRANSITIONS: Sql<Transition> = Sql::new("SELECT {columns} FROM job_transitions WHERE job_id = $1 ORDER BY seq");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BEGIN, &END, &OF_JOB, &APPEND, &TRANSITIONS];
 

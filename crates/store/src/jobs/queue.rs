@@ -31,16 +31,13 @@ static CLAIM: Sql<Queued> = Sql::new(
      WHERE job_id IN (SELECT job_id FROM c) RETURNING {columns}",
 );
 static CLAIMED: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE hold = 'claimed' ORDER BY job_id");
-static BEAT: Sql<()> = Sql::new(
-    "UPDATE job_queue SET beat = $3 WHERE job_id = $1 AND attempt = $2 AND hold = 'claimed' AND beat < $3",
-);
-static HOLD: Sql<()> =
-    Sql::new("UPDATE job_queue SET hold = $2, not_before = $3, worker_id = $4 WHERE job_id = $1");
+static BEAT: Sql<()> =
+    Sql::new("UPDATE job_queue SET beat = $3 WHERE job_id = $1 AND attempt = $2 AND hold = 'claimed' AND beat < $3");
+static HOLD: Sql<()> = Sql::new("UPDATE job_queue SET hold = $2, not_before = $3, worker_id = $4 WHERE job_id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM job_queue WHERE job_id = $1");
 static DEPTH: Sql<i64> = Sql::new("SELECT count(*) FROM job_queue WHERE hold = 'ready'");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE, &DEPTH];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE, &DEPTH];
 
 pub async fn insert(tx: &mut Tx, job: &Job, hold: Hold) -> Result<()> {
     let args = [
