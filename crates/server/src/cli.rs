@@ -17,7 +17,7 @@ use crate::config::table::{ENV_CONFIG, SETTINGS};
 #[command(
     name = "chandler",
     version,
-    about = "One self-hosted server that runs jobs and environments and speaks the APIs of AWX, Run:ai, Foreman, Coder and Terrakube.",
+    about = "One self-hosted server for organizations, environments and templates, and for the jobs that run in them.",
     after_help = AFTER_HELP,
     arg_required_else_help = true,
     disable_help_subcommand = true
@@ -37,7 +37,7 @@ Examples:
       A first look: runs the server in ./chandler-data, makes an organization, an environment and a
       template, runs a job with its log on the terminal, and stays up.
   chandler serve
-      The console and the API on http://127.0.0.1:7080, everything kept in ./chandler-data.
+      The native API on http://127.0.0.1:7080, everything kept in ./chandler-data.
   chandler serve --database postgres://chandler@db/chandler --listen-console 0.0.0.0:7080
       The same for a team: rows in PostgreSQL, reachable from other machines.
 
