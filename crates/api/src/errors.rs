@@ -184,14 +184,19 @@ fn of_kind(kind: &ErrorKind) -> Problem {
         }
         ErrorKind::WrongState { resource, state } => {
             let noun = noun(*resource);
-            Problem::new(WRONG_STATE, format!("The {noun} is `{state}`, which does not allow this. Read it again."))
+            Problem::new(
+                WRONG_STATE,
+                format!("The {noun} is `{state}`, which does not allow this. Read it again to see where it stands."),
+            )
         }
         ErrorKind::InUse { resource, by } => Problem::new(IN_USE, in_use(*resource, by)),
         ErrorKind::Protected { resource } => {
             let noun = noun(*resource);
             Problem::new(
                 PROTECTED,
-                format!("The installation needs this {noun} as it is. Make another one to change or delete."),
+                format!(
+                    "This {noun} belongs to the installation and stays as it is. Make one of your own to change or delete."
+                ),
             )
         }
         ErrorKind::TooLarge { limit } => {
@@ -291,8 +296,8 @@ fn denied(why: Denied, action: Action, resource: Kind) -> Problem {
             Problem::new(NOT_FOUND, detail)
         }
         Denied::Forbidden => {
-            let verb = verb(action);
-            Problem::new(FORBIDDEN, format!("You may not {verb} this {noun}. Ask an administrator for the right."))
+            let what = forbidden(action, noun);
+            Problem::new(FORBIDDEN, format!("You may not {what}. Ask an administrator for the right."))
         }
     }
 }
@@ -315,18 +320,18 @@ fn noun(kind: Kind) -> &'static str {
     }
 }
 
-fn verb(action: Action) -> &'static str {
+fn forbidden(action: Action, noun: &str) -> String {
     match action {
-        Action::Read => "see",
-        Action::Create => "create",
-        Action::Update => "change",
-        Action::Delete => "delete",
-        Action::Use => "use",
-        Action::Execute => "start work from",
-        Action::Approve => "approve",
-        Action::Cancel => "cancel",
-        Action::Grant => "hand out rights on",
-        Action::Secret => "read the protected content of",
+        Action::Read => format!("see this {noun}"),
+        Action::Create => format!("create {noun}s here"),
+        Action::Update => format!("change this {noun}"),
+        Action::Delete => format!("delete this {noun}"),
+        Action::Use => format!("use this {noun}"),
+        Action::Execute => format!("start work from this {noun}"),
+        Action::Approve => format!("approve this {noun}"),
+        Action::Cancel => format!("cancel this {noun}"),
+        Action::Grant => format!("hand out rights on this {noun}"),
+        Action::Secret => format!("read the protected content of this {noun}"),
     }
 }
 
@@ -351,3 +356,7 @@ fn unreadable(what: &Unreadable) -> String {
         Unreadable::Header(name) => format!("The header `{name}` cannot be read. Repair it or leave it out."),
     }
 }
+
+#[cfg(test)]
+#[path = "errors_tests.rs"]
+mod tests;

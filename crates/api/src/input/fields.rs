@@ -63,9 +63,9 @@ impl Fields<'_> {
         }
     }
 
-    /// Whether a field is there that has not been taken.
+    /// Whether a field is there, and not null, that has not been taken.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        self.members.get(name).is_some_and(|node| *node != Node::Null)
     }
 
     /// Notes that a field is wrong.
@@ -78,6 +78,13 @@ impl Fields<'_> {
     pub(crate) fn refuse(&mut self, name: &str, code: Code) {
         if self.take(name).is_some() {
             self.wrong::<()>(name, code);
+        }
+    }
+
+    /// Takes a field that means nothing together with another one. Null says nothing and is fine.
+    pub(crate) fn exclude(&mut self, name: &str, other: &'static str) {
+        if self.take(name).is_some_and(|node| node != Node::Null) {
+            self.wrong::<()>(name, Code::NotTogether { other });
         }
     }
 

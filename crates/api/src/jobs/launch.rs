@@ -2,9 +2,7 @@
 
 use axum::extract::State;
 use chandler_core::jobs::{JobInput, What};
-use chandler_model::Id;
 use chandler_model::errors::Code;
-use chandler_model::templates::Template;
 use http::StatusCode;
 
 use super::view::View;
@@ -25,13 +23,14 @@ impl FromFields for JobInput {
 
 /// A template, or an organization with content; never both.
 fn what(fields: &mut Fields<'_>) -> Option<What> {
-    let template: Option<Id<Template>> = fields.optional("template_id");
     let (organization, spec) = ("organization_id", "spec");
-    if let Some(template) = template {
-        fields.refuse(organization, Code::NotTogether { other: "template_id" });
-        fields.refuse(spec, Code::NotTogether { other: "template_id" });
-        return Some(What::Template(template));
+    if fields.has("template_id") {
+        fields.exclude(organization, "template_id");
+        fields.exclude(spec, "template_id");
+        return fields.required("template_id").map(What::Template);
     }
+    // It may be null.
+    fields.exclude("template_id", organization);
     if !fields.has(organization) && !fields.has(spec) {
         return fields.wrong("template_id", Code::Required);
     }

@@ -17,7 +17,7 @@ use crate::Core;
 use crate::authz::{self, Permit};
 use crate::cx::Cx;
 use crate::environments::organization_vanished;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Denied, Error, Kind as ErrorKind, Result};
 use crate::input::Check;
 use chandler_model::errors::Code;
 
@@ -133,7 +133,8 @@ impl Core {
 
     async fn launchable(&self, cx: &Cx, id: Id<Template>) -> Result<authz::Authorized<Template>> {
         match authz::find::<Template>(self, cx, Action::Execute, id).await {
-            Err(Error { kind: ErrorKind::Denied { why: crate::error::Denied::Absent, .. }, .. }) => {
+            // What the actor may not see must look as if it were not there.
+            Err(Error { kind: ErrorKind::Denied { why: Denied::Absent | Denied::Hidden, .. }, .. }) => {
                 Err(Error::field("template_id", Code::Unknown { resource: "template" }))
             }
             other => other,
