@@ -64,7 +64,8 @@ impl Note {
     }
 
     pub(super) fn write(&self, keeper: Identity, job: Option<Identity>) -> io::Result<()> {
-        let content = Content { boot: boot()?, keeper, job, dir: self.dir.clone() };
+        // Without links: so it stands among the mounts.
+        let content = Content { boot: boot()?, keeper, job, dir: fs::canonicalize(&self.dir)? };
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(folder)?;
         // Replaced as a whole: half a note would be none.

@@ -4,10 +4,12 @@
 //! runtime. The keeper owns the life and death of processes and nothing more: it does not read the job's output, does
 //! not know what a job is for, and decides nothing but when to kill.
 //!
-//! Two stages of one program: `keep` stays outside the sandbox, holds the socket to the worker and reaps; `keep
-//! --enter` is started by it inside the sandbox and becomes the job's program by `exec`.
+//! Two stages of one program: `keep` stays outside the sandbox, holds the socket to the worker and kills; `keep
+//! --enter` is started by it inside, puts on the sandbox and starts the job's program as the first process of a process
+//! namespace (without a sandbox: becomes the program).
 
 pub mod client;
+pub(crate) mod complain;
 mod enter;
 pub mod leftovers;
 pub mod process;
@@ -58,7 +60,7 @@ pub fn main() -> ExitCode {
     start::main()
 }
 
-/// The second stage: puts on the sandbox and becomes the job's program.
+/// The second stage: puts on the sandbox and starts the job's program.
 #[must_use]
 pub fn enter_main() -> ExitCode {
     enter::main()

@@ -23,7 +23,8 @@ pub struct Spec {
     pub args: Vec<String>,
     /// The whole environment: the job gets these and no others.
     pub env: Vec<(String, String)>,
-    /// The job's own directory: absolute, existing, the only place it may write to. Of one attempt only.
+    /// The job's own directory: absolute, existing, the only place it may write to, of one attempt only. A path
+    /// through a link that lies under a covered folder is refused.
     pub dir: PathBuf,
     /// Where the program starts; relative to `dir`.
     pub cwd: PathBuf,

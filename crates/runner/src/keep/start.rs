@@ -21,6 +21,7 @@ use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpabl
 
 use super::{
     COMMAND, ENTER,
+    complain::complain,
     enter::Entry,
     process::Identity,
     spec::{Spec, below},
@@ -36,7 +37,7 @@ pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chandler keep: {error}");
+            complain(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
@@ -47,7 +48,7 @@ fn run() -> io::Result<()> {
     sandbox::sys::close_on_exec_from(3)?;
     // A session of its own: no signal for the server's group, and no terminal for the job.
     if let Err(error) = setsid() {
-        eprintln!("chandler keep: no session of its own: {error}");
+        complain(format_args!("no session of its own: {error}"));
     }
     rustix::process::chdir("/")?;
 
@@ -58,7 +59,10 @@ fn run() -> io::Result<()> {
 
     set_child_subreaper(Some(getpid()))?;
     match begin(&spec, pipes) {
-        Ok(begun) => Watch::new(socket, &spec, begun).run(),
+        Ok(begun) => {
+            Watch::new(socket, &spec, begun).run();
+            Ok(())
+        }
         Err(failure) => watch::tell(&socket, &Report::Refused(failure)),
     }
 }
@@ -75,7 +79,7 @@ fn begin(spec: &Spec, pipes: [OwnedFd; 2]) -> Result<watch::Begun, Failure> {
     }
     // Another process of the same user shall not look into this one: it holds the job's secrets.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        eprintln!("chandler keep: stays inspectable: {error}");
+        complain(format_args!("stays inspectable: {error}"));
     }
     let entry = Entry {
         program: plan.program.clone(),
@@ -120,8 +124,8 @@ fn spawn(entry: &Entry, [stdout, stderr]: [OwnedFd; 2]) -> io::Result<watch::Beg
     // A second stage that has died says so by its exit; a broken pipe adds nothing.
     let sent = ours.write_all(&wire::length_of(&body)?).and_then(|()| ours.write_all(&body));
     if let Err(error) = sent {
-        eprintln!("chandler keep: the second stage takes no orders: {error}");
+        complain(format_args!("the second stage takes no orders: {error}"));
     }
     ours.shutdown(Shutdown::Write)?;
-    Ok(watch::Begun { job: identity, handshake: ours, sandboxed: entry.rules.is_some() })
+    Ok(watch::Begun { child: identity, words: ours, sandboxed: entry.rules.is_some() })
 }

@@ -1,10 +1,11 @@
 //! The keeper's life: one loop over the worker's socket, the job's processes and the lease.
 //!
 //! It decides when to kill and tells what happened. It never reads output, and it ends only when no descendant is
-//! left, whatever the worker does.
+//! left, whatever the worker does and whatever goes wrong here: every error ends in killing, none in leaving.
 
 use std::{
-    io::{self, Read},
+    collections::BTreeSet,
+    io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -16,13 +17,14 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     net::RecvFlags,
-    process::{Pid, Signal as Os, WaitOptions, WaitStatus, getpid, kill_process_group, wait},
+    process::{Pid, Signal as Os, WaitOptions, WaitStatus, getpid, kill_process_group, pidfd_send_signal, wait},
 };
 
 use super::{
+    complain::complain,
     process::{self, Identity, Stat},
     spec::{Boottime, Signal, Spec, Timing},
-    wire::{self, Failure, Order, Report},
+    wire::{self, Order, Report, Word},
 };
 
 /// Orphans are reaped and the lease is looked at no later than this, also after the machine has slept.
@@ -32,29 +34,40 @@ const ROUND: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 
 /// A started second stage.
 pub(crate) struct Begun {
-    pub(crate) job: Identity,
-    /// Closes when the program runs; carries a [`Failure`] if it never will.
-    pub(crate) handshake: UnixStream,
+    pub(crate) child: Identity,
+    /// Where it tells its [`Word`]s; closed when it will say no more.
+    pub(crate) words: UnixStream,
     pub(crate) sandboxed: bool,
 }
 
 pub(crate) struct Watch {
     worker: UnixStream,
     worker_is_there: bool,
-    inbox: Vec<u8>,
-    job: Identity,
-    /// Until the program runs.
-    handshake: Option<UnixStream>,
-    sandboxed: bool,
-    /// Of the job's main process, until it is reaped.
+    orders: Vec<u8>,
+    /// The second stage: first process of the job's namespace or, without a sandbox, the program.
+    child: Identity,
+    /// Of the child, until it is reaped.
     handle: Option<OwnedFd>,
-    reaped: bool,
-    refused: bool,
+    words: Option<UnixStream>,
+    said: Vec<u8>,
+    sandboxed: bool,
+    told: Told,
     stop: Signal,
     asked_to_stop: bool,
+    /// Came before the program ran; it gets it as soon as it does.
+    deferred: Option<Signal>,
     timing: Timing,
     renewed_at: Boottime,
     killing: Option<Killing>,
+}
+
+/// How much of the job's story the worker has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Started,
+    Exited,
+    Refused,
 }
 
 struct Killing {
@@ -68,15 +81,16 @@ impl Watch {
         Self {
             worker,
             worker_is_there: true,
-            inbox: Vec::new(),
-            handle: process::open(begun.job),
-            job: begun.job,
-            handshake: Some(begun.handshake),
+            orders: Vec::new(),
+            handle: process::open(begun.child),
+            child: begun.child,
+            words: Some(begun.words),
+            said: Vec::new(),
             sandboxed: begun.sandboxed,
-            reaped: false,
-            refused: false,
+            told: Told::Nothing,
             stop: spec.stop,
             asked_to_stop: false,
+            deferred: None,
             timing: spec.timing.clone(),
             renewed_at: spec.renewed_at.min(Boottime::now()),
             killing: None,
@@ -84,45 +98,62 @@ impl Watch {
     }
 
     /// Returns when nothing is left of the job.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        while self.reap()? {
+    pub(crate) fn run(mut self) {
+        while self.reap() {
             self.look_at_the_lease();
             if self.killing.is_some() {
-                self.kill_round()?;
+                self.kill_round();
             }
-            self.wait_for_news()?;
+            if let Err(error) = self.wait_for_news() {
+                complain(format_args!("cannot watch any more, the job ends: {error}"));
+                self.kill();
+            }
         }
-        if !self.refused {
+        if self.told != Told::Refused {
             self.tell(&Report::Gone);
         }
-        Ok(())
     }
 
     /// Buries the dead; false when there is no child any more. Every descendant whose parent has died is a child of
-    /// this process, so then there is no descendant either.
-    fn reap(&mut self) -> io::Result<bool> {
+    /// this process or of one below it, so then there is no descendant either.
+    fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.job.pid => self.job_ended(status),
+                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == self.child.pid => self.child_ended(status),
                 Ok(Some(_)) | Err(Errno::INTR) => {}
-                Ok(None) => return Ok(true),
-                Err(Errno::CHILD) => return Ok(false),
-                Err(error) => return Err(error.into()),
+                Ok(None) => return true,
+                // The one error there is: no child.
+                Err(_) => return false,
             }
         }
     }
 
-    fn job_ended(&mut self, status: WaitStatus) {
-        self.reaped = true;
+    fn child_ended(&mut self, status: WaitStatus) {
         self.handle = None;
-        if let Some(handshake) = self.handshake.take() {
-            self.finish_handshake(handshake);
-        }
-        if !self.refused {
-            self.tell(&Report::Exited { code: status.exit_status(), signal: status.terminating_signal() });
+        self.hear_the_child();
+        self.child_has_begun();
+        self.job_ended(status.exit_status(), status.terminating_signal());
+    }
+
+    /// Told once: the first to know is the second stage, if it lives to tell.
+    fn job_ended(&mut self, code: Option<i32>, signal: Option<i32>) {
+        if self.told == Told::Started {
+            self.told = Told::Exited;
+            self.tell(&Report::Exited { code, signal });
         }
         // Nothing that the job left in the background may outlive it.
         self.kill();
+    }
+
+    fn child_has_begun(&mut self) {
+        if self.told == Told::Nothing {
+            self.told = Told::Started;
+            let Identity { pid, start_time } = self.child;
+            self.tell(&Report::Started { pid, start_time, sandboxed: self.sandboxed });
+            if let Some(signal) = self.deferred.take() {
+                self.ask_to_stop(signal);
+            }
+        }
     }
 
     fn kill(&mut self) {
@@ -144,7 +175,8 @@ impl Watch {
         next.saturating_sub(age).clamp(Duration::from_millis(1), TICK)
     }
 
-    /// Each descendant gets the signal once: a second INT means something else to Terraform than the first.
+    /// Each process gets the signal once (a second INT means something else to Terraform than the first), and each
+    /// group at one moment, so that what a process starts in answer does not get it.
     fn ask_to_stop(&mut self, signal: Signal) {
         let os = match signal {
             Signal::Term => Os::TERM,
@@ -152,19 +184,26 @@ impl Watch {
             Signal::Kill => return self.kill(),
         };
         self.asked_to_stop = true;
-        if self.killing.is_some() {
+        if self.told == Told::Nothing {
+            // There is no program yet that could hear it.
+            self.deferred.get_or_insert(signal);
             return;
         }
-        // The group's number is the job's own as long as its leader is not buried.
-        let group = (!self.reaped).then_some(self.job.pid);
-        if let Some(pid) = group.and_then(Pid::from_raw)
-            && let Err(error) = kill_process_group(pid, os)
-        {
-            eprintln!("chandler keep: signal to the group: {error}");
+        // Not to this process, and not to the second stage as long as it is one.
+        let mut spared = vec![getpid().as_raw_nonzero().get()];
+        spared.extend(self.sandboxed.then_some(self.child.pid));
+        let family = self.family();
+        let running = || family.iter().filter(|process| process.runs() && !spared.contains(&process.pid));
+        let groups: BTreeSet<i32> = running().map(|process| process.group).collect();
+        for group in groups.iter().filter(|group| !spared.contains(group)) {
+            match Pid::from_raw(*group).map(|group| kill_process_group(group, os)) {
+                Some(Err(error)) if error != Errno::SRCH => complain(format_args!("signal to group {group}: {error}")),
+                _ => {}
+            }
         }
-        for other in self.family().iter().filter(|other| Some(other.group) != group && other.runs()) {
-            if let Err(error) = process::signal(other.identity(), os) {
-                eprintln!("chandler keep: signal to {}: {error}", other.pid);
+        for single in running().filter(|process| spared.contains(&process.group)) {
+            if let Err(error) = process::signal(single.identity(), os) {
+                complain(format_args!("signal to {}: {error}", single.pid));
             }
         }
     }
@@ -173,25 +212,28 @@ impl Watch {
         match process::all() {
             Ok(all) => process::descendants(&all, getpid().as_raw_nonzero().get()),
             Err(error) => {
-                eprintln!("chandler keep: cannot read the process table: {error}");
+                complain(format_args!("cannot read the process table: {error}"));
                 Vec::new()
             }
         }
     }
 
-    fn kill_round(&mut self) -> io::Result<()> {
+    fn kill_round(&mut self) {
         let family = self.family();
-        let Some(killing) = &mut self.killing else { return Ok(()) };
+        let Some(killing) = &mut self.killing else { return };
         killing.round = (killing.round * 2).min(ROUND.1);
-        let unanswered = killing.since.elapsed() >= self.timing.unanswered;
         let patience = killing.round;
-        if unanswered && !std::mem::replace(&mut killing.told, true) {
+        if killing.since.elapsed() >= self.timing.unanswered && !std::mem::replace(&mut killing.told, true) {
+            self.child_has_begun();
             self.tell(&Report::KillUnanswered);
         }
-        if let Err(error) = process::kill_and_wait(&family, patience) {
-            eprintln!("chandler keep: KILL: {error}");
+        // Needs no process table, and takes the whole namespace with it.
+        if let Some(Err(error)) = self.handle.as_ref().map(|handle| pidfd_send_signal(handle, Os::KILL)) {
+            complain(format_args!("KILL: {error}"));
         }
-        Ok(())
+        if let Err(error) = process::kill_and_wait(&family, patience) {
+            complain(format_args!("KILL: {error}"));
+        }
     }
 
     fn wait_for_news(&mut self) -> io::Result<()> {
@@ -199,7 +241,7 @@ impl Watch {
         let patience = if self.killing.is_some() { Duration::ZERO } else { self.until_the_lease_needs_a_look() };
         let mut polled = Vec::with_capacity(3);
         let worker = self.worker_is_there.then(|| push(&mut polled, &self.worker));
-        let handshake = self.handshake.as_ref().map(|socket| push(&mut polled, socket));
+        let words = self.words.as_ref().map(|socket| push(&mut polled, socket));
         if let Some(handle) = &self.handle {
             push(&mut polled, handle);
         }
@@ -208,11 +250,12 @@ impl Watch {
             Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let ready = |index: Option<usize>| index.is_some_and(|index| !polled[index].revents().is_empty());
-        let (worker, handshake) = (ready(worker), ready(handshake));
+        let ready =
+            |index: Option<usize>| index.and_then(|index| polled.get(index)).is_some_and(|fd| !fd.revents().is_empty());
+        let (worker, words) = (ready(worker), ready(words));
         drop(polled);
-        if handshake && let Some(socket) = self.handshake.take() {
-            self.finish_handshake(socket);
+        if words {
+            self.hear_the_child();
         }
         if worker {
             self.hear_the_worker();
@@ -220,49 +263,49 @@ impl Watch {
         Ok(())
     }
 
-    /// The second stage has become the program, has failed or has died. Its end of the socket closes with each.
-    fn finish_handshake(&mut self, mut socket: UnixStream) {
-        let mut said = Vec::new();
-        let _ = socket.read_to_end(&mut said);
-        if said.is_empty() {
-            let Identity { pid, start_time } = self.job;
-            self.tell(&Report::Started { pid, start_time, sandboxed: self.sandboxed });
-        } else {
-            let unreadable = |_| Failure::platform("the second stage failed");
-            let failure = serde_json::from_slice(&said).unwrap_or_else(unreadable);
-            self.refused = true;
-            self.tell(&Report::Refused(failure));
+    fn hear_the_child(&mut self) {
+        let Some(socket) = &self.words else { return };
+        let open = receive(socket, &mut self.said);
+        for word in wire::take_lines(&mut self.said) {
+            match word {
+                Word::Running { warning } => {
+                    if let Some(warning) = warning {
+                        complain(format_args!("{warning}"));
+                    }
+                    self.child_has_begun();
+                }
+                Word::Exited { code, signal } => self.job_ended(code, signal),
+                Word::Failed(failure) if self.told == Told::Nothing => {
+                    self.told = Told::Refused;
+                    self.tell(&Report::Refused(failure));
+                }
+                Word::Failed(_) => {}
+            }
+        }
+        if !open {
+            self.words = None;
+            // Closed without a word: it has become the program.
+            self.child_has_begun();
         }
     }
 
     fn hear_the_worker(&mut self) {
-        let mut buffer = [0; 4096];
-        match rustix::net::recv(&self.worker, &mut buffer, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => self.worker_has_gone(),
-            Ok((read, _)) => {
-                self.inbox.extend_from_slice(&buffer[..read]);
-                self.obey();
+        let open = receive(&self.worker, &mut self.orders);
+        for order in wire::take_lines(&mut self.orders) {
+            match order {
+                // A renewal from the future would be a lease without end.
+                Order::Renew(at) => self.renewed_at = self.renewed_at.max(at.min(Boottime::now())),
+                Order::Signal(signal) => self.ask_to_stop(signal),
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(_) => self.worker_has_gone(),
+        }
+        if !open {
+            self.worker_has_gone();
         }
     }
 
     fn worker_has_gone(&mut self) {
         self.worker_is_there = false;
         self.kill();
-    }
-
-    fn obey(&mut self) {
-        while let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.inbox.drain(..=end).collect();
-            match serde_json::from_slice(&line) {
-                // A renewal from the future would be a lease without end.
-                Ok(Order::Renew(at)) => self.renewed_at = self.renewed_at.max(at.min(Boottime::now())),
-                Ok(Order::Signal(signal)) => self.ask_to_stop(signal),
-                Err(_) => eprintln!("chandler keep: an order that makes no sense"),
-            }
-        }
     }
 
     fn tell(&mut self, report: &Report) {
@@ -276,6 +319,22 @@ impl Watch {
 /// Sends one report.
 pub(crate) fn tell(worker: &UnixStream, report: &Report) -> io::Result<()> {
     wire::send_now(worker, &wire::line(report)?)
+}
+
+/// Takes what is there, up to a limit that no honest peer reaches; false at the end.
+fn receive(socket: &UnixStream, inbox: &mut Vec<u8>) -> bool {
+    const MOST: usize = 64 << 10;
+    let mut buffer = [0; 4096];
+    while inbox.len() < MOST {
+        match rustix::net::recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return false,
+            Ok((read, _)) => inbox.extend_from_slice(&buffer[..read]),
+            Err(Errno::AGAIN) => return true,
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    inbox.contains(&b'\n')
 }
 
 fn push<'fd>(polled: &mut Vec<PollFd<'fd>>, fd: &'fd impl AsFd) -> usize {

@@ -2,7 +2,7 @@
 //!
 //! Worker to keeper: four bytes of length that carry the two output pipes as descriptors, the spec as JSON, then
 //! orders as JSON lines. Keeper to worker, on the same socket: reports as JSON lines. Keeper to second stage: length
-//! and JSON; back comes nothing (the program runs) or one [`Failure`].
+//! and JSON; back come [`Word`]s as JSON lines.
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read},
@@ -35,6 +35,22 @@ pub(crate) enum Report {
     Gone,
     KillUnanswered,
     Refused(Failure),
+}
+
+/// What the second stage tells its keeper. The one that becomes the program itself says nothing and closes the
+/// socket by that; the other stays and tells the end too, which then is the program's and not its own.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Word {
+    /// The program runs. What could not be had for it is only worth a line in the log.
+    Running {
+        warning: Option<String>,
+    },
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
+    Failed(Failure),
 }
 
 /// Why nothing was started.
@@ -127,6 +143,13 @@ pub(crate) fn read_body<T: DeserializeOwned>(from: &mut impl Read, length: [u8; 
         let place = format!("unreadable at line {}, column {}", error.line(), error.column());
         io::Error::new(io::ErrorKind::InvalidData, place)
     })
+}
+
+/// Takes the whole lines out of `inbox` and reads them; what is no line of that kind is dropped.
+pub(crate) fn take_lines<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> Vec<T> {
+    let Some(end) = inbox.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+    let whole: Vec<u8> = inbox.drain(..=end).collect();
+    whole.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// Sends without waiting: reports and orders are small, and a peer that lets its buffer fill up is stuck.

@@ -14,6 +14,7 @@ mod support;
 pub(crate) mod sys;
 mod tool;
 
+pub(crate) use namespaces::own_processes_only;
 pub use open_files::open_files;
 pub(crate) use plan::Plan;
 pub(crate) use rules::Rules;

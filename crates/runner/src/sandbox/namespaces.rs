@@ -1,5 +1,6 @@
-//! The job's view of the file system: a user and mount namespace in which covered folders are empty, everything is
-//! read-only but the job's own places, and no path leads back out.
+//! The job's view of the machine: a user and mount namespace in which covered folders are empty, everything is
+//! read-only but the job's own places, and no path leads back out; and a process namespace, because Landlock does not
+//! keep a process from lowering the limits or the priority of another one of the same user, the server's.
 //!
 //! Order: clone what must stay reachable, cover, make the mount points inside the covers, make everything read-only,
 //! put the clones back. A clone is held by a descriptor, so it can lie under a cover and still return to its own path.
@@ -18,6 +19,8 @@ use rustix::{
     process::{getgid, getuid},
 };
 
+use crate::keep::complain::complain;
+
 use super::{
     rules::SHARED_MEMORY,
     sys::{self, MountAttributes},
@@ -29,11 +32,11 @@ pub(super) struct Kept<'a> {
     pub(super) writable: bool,
 }
 
-/// Puts this process into the job's view. An error names the step and leaves the process unfit for anything but
+/// Puts this process into the job's view (its process namespace begins with its next child). An error names the step and leaves the process unfit for anything but
 /// saying so.
 pub(super) fn enter(covered: &[PathBuf], mut kept: Vec<Kept<'_>>) -> Result<(), String> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
-    step("namespaces", sys::unshare_user_and_mounts())?;
+    step("namespaces", sys::unshare())?;
     step("namespaces: groups", fs::write("/proc/self/setgroups", "deny"))?;
     step("namespaces: user", fs::write("/proc/self/uid_map", format!("{user} {user} 1")))?;
     step("namespaces: group", fs::write("/proc/self/gid_map", format!("{group} {group} 1")))?;
@@ -42,7 +45,7 @@ pub(super) fn enter(covered: &[PathBuf], mut kept: Vec<Kept<'_>>) -> Result<(), 
     // No namespaces inside this one: there the job would have all capabilities again. A kernel without this setting
     // still has Landlock, which forbids every mount.
     if let Err(error) = fs::write("/proc/sys/user/max_user_namespaces", "0") {
-        eprintln!("chandler keep: jobs may make namespaces: {error}");
+        complain(format_args!("jobs may make namespaces: {error}"));
     }
 
     // Outer places first, so that an inner one is put on top of it.
@@ -68,6 +71,18 @@ pub(super) fn enter(covered: &[PathBuf], mut kept: Vec<Kept<'_>>) -> Result<(), 
         named("put back", place.path, put_back(place, clone))?;
     }
     Ok(())
+}
+
+/// For the first process of the namespace: `/proc` with the processes of the job and no others.
+///
+/// # Errors
+/// The kernel refuses where parts of `/proc` are covered, as in containers. The job then sees the machine's processes,
+/// which it can do nothing to.
+pub(crate) fn own_processes_only() -> Result<(), String> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // In mounts of its own: the keeper needs the other `/proc`, that of the machine.
+    let mounted = sys::unshare_mounts().and_then(|()| Ok(mount("proc", "/proc", "proc", flags, None)?));
+    step("the job sees all processes of the machine", mounted)
 }
 
 fn clone(path: &Path) -> io::Result<OwnedFd> {

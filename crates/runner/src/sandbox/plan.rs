@@ -25,8 +25,10 @@ const RESOLVER: &str = "/etc/resolv.conf";
 pub(crate) struct Plan {
     /// Absolute.
     pub(crate) program: PathBuf,
-    /// As the job knows it: its own path stays valid inside.
+    /// Without links.
     dir: PathBuf,
+    /// As the job knows it.
+    given_dir: PathBuf,
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
     /// Sorted, none below another.
@@ -68,7 +70,7 @@ impl Plan {
         read.extend(fs::canonicalize(RESOLVER));
         read.sort();
         read.dedup();
-        Ok(Self { program: tool.program, dir, read, write, covered })
+        Ok(Self { program: tool.program, dir, given_dir: spec.dir.clone(), read, write, covered })
     }
 
     /// What the second stage puts into force.
@@ -83,7 +85,12 @@ impl Plan {
         let write = self.write.iter().chain([&self.dir]);
         let kept = self.read.iter().filter(hidden).map(|path| namespaces::Kept { path, writable: false });
         let kept = kept.chain(write.map(|path| namespaces::Kept { path, writable: true })).collect();
-        namespaces::enter(&self.covered, kept).map_err(Failure::platform)
+        namespaces::enter(&self.covered, kept).map_err(Failure::platform)?;
+        match fs::canonicalize(&self.given_dir) {
+            Ok(dir) if dir == self.dir => Ok(()),
+            // A link that lay under a covered folder.
+            _ => Err(Failure::platform(format!("{} cannot be reached by the job", self.given_dir.display()))),
+        }
     }
 }
 

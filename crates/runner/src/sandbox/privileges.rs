@@ -5,12 +5,13 @@
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::{
-        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
-        remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+        configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+        set_capabilities_secure_bits, set_no_new_privs,
     },
 };
 
-use crate::keep::Limits;
+use crate::keep::{Limits, complain::complain};
 
 /// Sets the limits; one above the worker's own hard limit becomes that limit.
 pub(crate) fn limit(limits: &Limits) {
@@ -21,14 +22,19 @@ pub(crate) fn limit(limits: &Limits) {
         let value = getrlimit(resource).maximum.map_or(value, |hard| value.min(hard));
         let limit = Rlimit { current: Some(value), maximum: Some(value) };
         if let Err(error) = setrlimit(resource, limit) {
-            eprintln!("chandler keep: {resource:?} stays unlimited: {error}");
+            complain(format_args!("{resource:?} stays unlimited: {error}"));
         }
     }
 }
 
-/// Sees to it that no program started from here on ever has a capability, also where the job's user is called root
-/// inside the namespace. For the keeper, which keeps its own: the second stage of an ordinary user could not do this.
+/// Sees to it that programs started from here on have one capability, for mounts, and can never have another, also
+/// where the job's user is called root inside the namespace. For the keeper, which keeps its own: the second stage of
+/// an ordinary user could not do this. It is the second stage that needs that one and gives it up.
 pub(crate) fn withhold_from_children() -> Result<(), String> {
+    let mounts = CapabilitySet::SYS_ADMIN;
+    let own = capabilities(None).map_err(told)?;
+    set_capabilities(None, CapabilitySets { inheritable: mounts, ..own }).map_err(told)?;
+    configure_capability_in_ambient_set(mounts, true).map_err(told)?;
     for number in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << number);
         // The kernel knows fewer than 64; it answers the first unknown one with EINVAL.

@@ -20,10 +20,17 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-/// Enters new user and mount namespaces. Fails in a process with threads.
-pub(crate) fn unshare_user_and_mounts() -> io::Result<()> {
+/// Enters new user and mount namespaces, and a process namespace with the next child. Fails in a process with threads.
+pub(crate) fn unshare() -> io::Result<()> {
+    let flags = UnshareFlags::NEWUSER | UnshareFlags::NEWNS | UnshareFlags::NEWPID;
     // SAFETY: the descriptor table stays shared (no `FILES`), which is the one thing that could break other code.
-    unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }.map_err(io::Error::from)
+    unsafe { unshare_unsafe(flags) }.map_err(io::Error::from)
+}
+
+/// A mount namespace of this process's own, as a copy of the one it is in.
+pub(crate) fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: as above.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.map_err(io::Error::from)
 }
 
 /// Signals that are meant for the server or the terminal no longer end or stop this process. They are caught, not

@@ -89,21 +89,29 @@ async fn a_link_out_of_the_directory_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn the_server_and_the_keeper_cannot_be_signalled_or_looked_into() {
+async fn the_server_cannot_be_signalled_limited_slowed_or_looked_into() {
     let server = std::process::id();
     let tries = [
         format!("kill -0 {server}"),
         format!("kill -TERM {server}"),
-        "kill -KILL $PPID".to_owned(),
+        // Limits and priorities of another process of the same user are no matter of Landlock.
+        format!("prlimit --pid {server} --cpu=1"),
+        format!("renice 19 {server}"),
+        format!("taskset -cp 0 {server}"),
         format!("cat /proc/{server}/environ"),
         format!("ls /proc/{server}/root/"),
         format!("readlink /proc/{server}/fd/0"),
-        "cat /proc/$PPID/environ".to_owned(),
-        "cat /proc/$PPID/maps".to_owned(),
-        "readlink /proc/$PPID/fd/0".to_owned(),
+        "cat /proc/1/environ".to_owned(),
+        "readlink /proc/1/fd/0".to_owned(),
+        "ls /proc/1/root/".to_owned(),
     ];
     let script: String = tries.iter().map(|command| denied(command)).collect();
-    Job::script(&script).run().await.assert_said(["denied"; 9].join("\n").as_str());
+    // What is above the program cannot be killed from inside, and is all that is there to be seen.
+    let script = script + "kill -KILL $PPID; kill -STOP $PPID; echo $PPID; cd /proc; echo [0-9]*";
+    let expected = ["denied"; 11].join("\n") + "\n1\n1 2";
+    let ended = Job::script(&script).run().await;
+    assert!(ended.out().starts_with(&expected), "{ended:?}");
+    assert_eq!(ended.code(), Some(0));
 }
 
 /// Connects to a socket and says how it went.

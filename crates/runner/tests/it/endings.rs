@@ -7,22 +7,26 @@ use rustix::process::{Pid, kill_process};
 
 use crate::job::{Job, Running, assert_gone};
 
-/// Starts a descendant that has left group and session and whose parent is dead, and prints its number.
-const DAEMON: &str = "(setsid bash -c 'trap \"\" TERM INT HUP; (echo $BASHPID; exec sleep 1000) &' )";
+/// Starts a descendant that has left group and session and whose parent is dead, and says so.
+const DAEMON: &str = "(setsid bash -c 'trap \"\" TERM INT HUP; (echo ready; exec sleep 1000) &' )";
 
-async fn pid(job: &mut Running) -> i32 {
-    job.line().await.parse().unwrap()
+async fn ready(job: &mut Running, times: usize) {
+    for _ in 0..times {
+        assert_eq!(job.line().await, "ready");
+    }
 }
 
 #[tokio::test]
 async fn term_reaches_every_process_of_the_job() {
-    let mut job = Job::script("trap 'echo asked; exit 7' TERM; setsid sleep 1000 & echo $!; wait").start().await;
-    let other = pid(&mut job).await;
+    let mut job = Job::script("trap 'echo asked; exit 7' TERM; setsid sleep 1000 & echo ready; wait").start().await;
+    ready(&mut job, 1).await;
+    let family = job.family();
     job.keeper.signal(Signal::Term).unwrap();
     let ended = job.finish().await;
     assert_eq!((ended.code(), ended.out().trim()), (Some(7), "asked"));
     assert!(ended.is_gone());
-    assert_gone(other);
+    assert!(family.len() >= 3, "{family:?}");
+    family.into_iter().for_each(assert_gone);
 }
 
 #[tokio::test]
@@ -61,14 +65,25 @@ async fn a_kill_without_an_answer_is_told_once_and_watched_on() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_stopped_before_it_runs_gets_the_signal_then() {
+    // Whatever the machine is doing at that moment.
+    for _ in 0..20 {
+        let job = Job::script("exec sleep 1000").start().await;
+        job.keeper.signal(Signal::Term).unwrap();
+        let ended = job.finish().await;
+        assert_eq!(ended.exit(), (None, Some(15)), "{ended:?}");
+        assert!(ended.is_gone());
+    }
+}
+
+#[tokio::test]
 async fn what_a_job_leaves_in_the_background_ends_with_it() {
-    let mut job = Job::script(&format!("mkfifo go; sleep 1000 & echo $!; {DAEMON}; {DAEMON}; read < go; echo done"))
+    let mut job = Job::script(&format!("mkfifo go; sleep 1000 & echo ready; {DAEMON}; {DAEMON}; read < go; echo done"))
         .start()
         .await;
-    let mut left = Vec::new();
-    for _ in 0..3 {
-        left.push(pid(&mut job).await);
-    }
+    ready(&mut job, 3).await;
+    let left = job.family();
+    assert!(left.len() >= 4, "{left:?}");
     job.go();
     job.finish().await.assert_said("done");
     left.into_iter().for_each(assert_gone);
@@ -77,7 +92,8 @@ async fn what_a_job_leaves_in_the_background_ends_with_it() {
 #[tokio::test]
 async fn kill_ends_processes_that_left_group_and_session() {
     let mut job = Job::script(&format!("{DAEMON}; {DAEMON}; trap '' TERM; while :; do sleep 1000; done")).start().await;
-    let left = [pid(&mut job).await, pid(&mut job).await];
+    ready(&mut job, 2).await;
+    let left = job.family();
     job.keeper.signal(Signal::Kill).unwrap();
     let ended = job.finish().await;
     assert!(ended.is_gone());
@@ -96,8 +112,9 @@ async fn a_job_that_forks_all_the_time_is_killed_too() {
 #[tokio::test]
 async fn a_worker_that_goes_takes_everything_with_it() {
     let mut job =
-        Job::script(&format!("trap '' TERM INT HUP; echo $$; {DAEMON}; while :; do sleep 1000; done")).start().await;
-    let left = [pid(&mut job).await, pid(&mut job).await];
+        Job::script(&format!("trap '' TERM INT HUP; echo ready; {DAEMON}; while :; do sleep 1000; done")).start().await;
+    ready(&mut job, 2).await;
+    let left = job.family();
     let keeper = job.keeper.identity();
     drop(job);
     left.into_iter().for_each(assert_gone);
@@ -106,8 +123,8 @@ async fn a_worker_that_goes_takes_everything_with_it() {
 
 #[tokio::test]
 async fn letting_go_of_the_control_is_enough() {
-    let mut job = Job::script("echo $$; exec sleep 1000").start().await;
-    pid(&mut job).await;
+    let mut job = Job::script("echo ready; exec sleep 1000").start().await;
+    ready(&mut job, 1).await;
     let Keeper { control, mut events, stdout, .. } = job.keeper;
     assert!(matches!(events.next().await, Event::Started { .. }));
     drop((control, stdout));
@@ -182,14 +199,40 @@ async fn the_keeper_survives_what_is_meant_for_the_server() {
 }
 
 #[tokio::test]
-async fn a_killed_keeper_is_told_and_the_main_process_dies_with_it() {
-    let mut job = Job::script("echo $$; exec sleep 1000").start().await;
-    let main = pid(&mut job).await;
-    assert!(matches!(job.event().await, Event::Started { .. }));
+async fn a_killed_keeper_is_told_and_everything_dies_with_it() {
+    let mut job = Job::script(&format!("{DAEMON}; echo ready; exec sleep 1000")).start().await;
+    ready(&mut job, 2).await;
+    assert!(matches!(job.event().await, Event::Started { sandboxed: true, .. }));
+    let left = job.family();
     kill_process(Pid::from_raw(job.keeper.identity().pid).unwrap(), rustix::process::Signal::KILL).unwrap();
     assert_eq!(job.event().await, Event::KeeperLost);
     assert_eq!(job.event().await, Event::KeeperLost);
-    assert_gone(main);
+    left.into_iter().for_each(assert_gone);
+}
+
+#[tokio::test]
+async fn all_of_this_holds_without_a_sandbox_too() {
+    let script =
+        format!("{DAEMON}; {DAEMON}; sleep 1000 & echo ready; trap 'echo asked; exit 7' TERM; echo ready; wait");
+    let mut job = Job::script(&script);
+    job.spec.confinement.unsandboxed = true;
+    for signal in [Some(Signal::Term), Some(Signal::Kill), None] {
+        let mut job = job.start().await;
+        ready(&mut job, 4).await;
+        let left = job.family();
+        assert!(left.len() >= 4, "{left:?}");
+        match signal {
+            Some(signal) => {
+                job.keeper.signal(signal).unwrap();
+                let ended = job.finish().await;
+                let expected = if signal == Signal::Term { (Some(7), None) } else { (None, Some(9)) };
+                assert_eq!(ended.exit(), expected, "{ended:?}");
+                assert!(ended.is_gone());
+            }
+            None => drop(job),
+        }
+        left.into_iter().for_each(assert_gone);
+    }
 }
 
 #[tokio::test]

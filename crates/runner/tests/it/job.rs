@@ -96,6 +96,25 @@ impl Running {
         timeout(BOUND, read).await.expect("a line in time")
     }
 
+    /// Every process below the keeper, by the number it has outside of the job.
+    pub(crate) fn family(&self) -> Vec<i32> {
+        let parents: Vec<(i32, i32)> = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| {
+                let pid: i32 = entry.unwrap().file_name().to_str()?.parse().ok()?;
+                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+                Some((pid, stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?))
+            })
+            .collect();
+        let mut family = vec![self.keeper.identity().pid];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            next += 1;
+        }
+        family.split_off(1)
+    }
+
     /// Lets a script go on that waits with `read < go`; it has made that pipe before it said anything.
     pub(crate) fn go(&self) {
         fs::write(self.base.path().join("job/go"), "\n").unwrap();

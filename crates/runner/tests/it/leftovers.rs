@@ -8,9 +8,13 @@ use chandler_runner::keep::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::job::{BOUND, Job, assert_gone};
+use crate::job::{BOUND, Job, Running, assert_gone};
 
-const DAEMON: &str = "echo $$; (setsid bash -c '(echo $BASHPID; exec sleep 1000) &' ); exec sleep 1000";
+const DAEMON: &str = "(setsid bash -c '(echo ready; exec sleep 1000) &' ); echo ready; exec sleep 1000";
+
+async fn ready(job: &mut Running) {
+    assert_eq!((job.line().await.as_str(), job.line().await.as_str()), ("ready", "ready"));
+}
 
 fn kill(pid: i32) {
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
@@ -24,18 +28,18 @@ async fn sweep(notes: &Path) -> Vec<leftovers::Leftover> {
 #[tokio::test]
 async fn processes_whose_keeper_was_killed_are_found_and_ended() {
     for unsandboxed in [false, true] {
-        // Without a sandbox a process that left the session cannot be found any more; the group can.
-        let script = if unsandboxed { "echo $$; (sleep 1000 & echo $!); exec sleep 1000" } else { DAEMON };
+        // Without a sandbox a process that left the session cannot be found any more; one that left the group can.
+        let script = if unsandboxed { "set -m; sleep 1000 & echo ready; echo ready; exec sleep 1000" } else { DAEMON };
         let notes = tempfile::tempdir().unwrap();
         let mut job = Job::script(script);
         job.spec.confinement.unsandboxed = unsandboxed;
         let note = Note::new(notes.path(), "17", 2, job.dir());
         let mut running = job.start_noted(Some(note)).await;
         assert!(matches!(running.event().await, Event::Started { .. }));
-        let left: [i32; 2] = [running.line().await.parse().unwrap(), running.line().await.parse().unwrap()];
+        ready(&mut running).await;
+        let left = running.family();
         kill(running.keeper.identity().pid);
         assert_eq!(running.event().await, Event::KeeperLost);
-        assert!(Path::new(&format!("/proc/{}", left[1])).exists());
 
         let found = sweep(notes.path()).await;
         left.into_iter().for_each(assert_gone);
@@ -52,7 +56,8 @@ async fn a_keeper_that_is_stopped_is_woken_and_does_its_work() {
     let notes = tempfile::tempdir().unwrap();
     let job = Job::script(DAEMON);
     let mut running = job.start_noted(Some(Note::new(notes.path(), "1", 1, job.dir()))).await;
-    let left: [i32; 2] = [running.line().await.parse().unwrap(), running.line().await.parse().unwrap()];
+    ready(&mut running).await;
+    let left = running.family();
     let keeper = running.keeper.identity().pid;
     kill_process(Pid::from_raw(keeper).unwrap(), Signal::STOP).unwrap();
     drop(running);
@@ -91,7 +96,8 @@ async fn a_lost_keeper_is_cleaned_up_after_by_the_same_worker() {
     let note = Note::new(notes.path(), "1", 1, job.dir());
     let mut running = job.start_noted(Some(note.clone())).await;
     assert!(matches!(running.event().await, Event::Started { .. }));
-    let left: [i32; 2] = [running.line().await.parse().unwrap(), running.line().await.parse().unwrap()];
+    ready(&mut running).await;
+    let left = running.family();
     kill(running.keeper.identity().pid);
     assert_eq!(running.event().await, Event::KeeperLost);
     let killer = note.clone();
