@@ -240,3 +240,17 @@ async fn what_the_worker_found_open_in_etc_is_taken_as_it_is() {
     let ended = job.run().await;
     assert!(ended.out().ends_with("ALLOWED\n") && !ended.out().contains("denied"), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_tool_that_lies_loose_in_a_large_folder_brings_only_itself() {
+    let mut job = Job::script_in(Path::new("/var/tmp"), "");
+    let base = job.dir().parent().unwrap().to_owned();
+    let tool = base.join("tool");
+    fs::write(&tool, "#!/bin/bash\n[ -r $0 ] && [ -e $(dirname $0)/outside ] && echo both || echo alone\n").unwrap();
+    fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+    job.spec.program = tool;
+    job.spec.args.clear();
+    job.run().await.assert_said("both");
+    job.spec.confinement.cover.push(base);
+    job.run().await.assert_said("alone");
+}
