@@ -8,13 +8,14 @@ use chandler_store::jobs::{attempts, queue, rows};
 use chandler_store::{Tx, logs, timers};
 use jiff::{SignedDuration, Timestamp};
 
-use super::step::{Effect, Event, Refused, step};
+use super::step::{Clock, Effect, Event, Held, Keys, Outcome, Refused, Subject, When, step};
 use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE};
 use crate::Core;
 use crate::error::{Error, Result};
 
 /// Timer words.
 pub(super) const DEADLINE: &str = "deadline";
+pub(super) const KILL: &str = "kill";
 pub(super) const RETRY: &str = "retry";
 pub(super) const TIMER_KIND: &str = "job";
 
@@ -34,6 +35,8 @@ pub(super) enum From<'a> {
 pub(super) enum Moved {
     /// The job stands like this now.
     To(Box<Job>),
+    /// It was said before; the job stands like this.
+    Same(Box<Job>),
     /// Nothing changed, for this reason; the job stands like this.
     Refused(Refused, Box<Job>),
     /// The job is not held by this attempt any more, or was seen alive meanwhile. Nothing changed.
@@ -67,9 +70,12 @@ pub(super) async fn transition(
         From::Anyone { actor } => Some(actor),
         From::Attempt(_) | From::Reaper { .. } => None,
     };
-    match step(job.clone(), event, now) {
-        Err(refused) => Ok(Moved::Refused(refused, Box::new(job))),
-        Ok((mut job, effects)) => {
+    let subject = Subject::simple(job);
+    match step(&subject, &event, now) {
+        Err(refused) => Ok(Moved::Refused(refused, Box::new(subject.job))),
+        Ok(Outcome::Same) => Ok(Moved::Same(Box::new(subject.job))),
+        Ok(Outcome::Moved(after, effects)) => {
+            let mut job = after.job;
             if job.events_complete {
                 note_log_end(core, tx, &mut job).await?;
             }
@@ -82,30 +88,49 @@ pub(super) async fn transition(
     }
 }
 
-async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect], now: Timestamp) -> Result<()> {
-    let back_off = effects.contains(&Effect::BackOff);
+/// Writes what follows from a transition, or from a submit.
+pub(super) async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect], now: Timestamp) -> Result<()> {
     let timing = core.job_settings().timing;
-    let not_before = back_off.then(|| after(now, timing.back_off));
+    let timer = job.id.get();
     for effect in effects {
         match *effect {
+            Effect::Enqueue => queue::insert(tx, job, Hold::Ready).await?,
+            Effect::Requeue(When::Now) => queue::hold(tx, job.id, Hold::Ready, None, None).await?,
+            Effect::Requeue(When::AfterBackOff) => {
+                let not_before = after(now, timing.back_off);
+                queue::hold(tx, job.id, Hold::Delayed, Some(not_before), None).await?;
+                timers::set(tx, not_before, RETRY, TIMER_KIND, timer).await?;
+            }
             // The claim has written the queue row already.
-            Effect::Hold(Hold::Claimed) => {}
-            Effect::Hold(hold) => queue::hold(tx, job.id, hold, not_before, None).await?,
-            Effect::BackOff => {
-                timers::set(tx, not_before.unwrap_or(now), RETRY, TIMER_KIND, job.id.get()).await?;
-            }
+            Effect::Hold(Held::Claimed) => {}
+            Effect::Hold(held) => queue::hold(tx, job.id, held.into(), None, None).await?,
             Effect::LeaveQueue => queue::delete(tx, job.id).await?,
-            Effect::EndAttempt(word) => {
-                attempts::end(tx, job.id, job.attempt, word, job.exit_code, now).await?;
+            Effect::EndAttempt(end) => {
+                attempts::end(tx, job.id, job.attempt, end.word(), job.exit_code, now).await?;
             }
-            Effect::StartDeadline => {
-                if let Some(limit) = time_limit(job) {
-                    timers::set(tx, after(now, limit), DEADLINE, TIMER_KIND, job.id.get()).await?;
-                }
+            Effect::SetDeadline(clock) => match limit(job, clock) {
+                Some(limit) => timers::set(tx, after(now, limit), DEADLINE, TIMER_KIND, timer).await?,
+                None => timers::clear(tx, DEADLINE, TIMER_KIND, timer).await?,
+            },
+            Effect::ClearDeadline => timers::clear(tx, DEADLINE, TIMER_KIND, timer).await?,
+            Effect::StartKillClock => {
+                timers::set(tx, after(now, timing.kill_unanswered), KILL, TIMER_KIND, timer).await?;
             }
-            Effect::ClearDeadline => timers::clear(tx, DEADLINE, TIMER_KIND, job.id.get()).await?,
+            Effect::ClearKillClock => timers::clear(tx, KILL, TIMER_KIND, timer).await?,
             Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, String::new()).await?,
             Effect::TellWorker => tx.notify(STOP_NOTICE, job.id.to_string()).await?,
+            // A script has no keys, nothing sealed, and nobody needs it.
+            Effect::Keys(Keys::Take | Keys::GiveUp | Keys::Keep)
+            | Effect::EraseSealed
+            | Effect::SettleDependents(_) => {}
+            // Of no kind that can be launched. Silence here would leave children or secrets behind.
+            Effect::Keys(Keys::TakeApply | Keys::GiveUpApply)
+            | Effect::WriteSteps
+            | Effect::StopChildren(_)
+            | Effect::SettleParent(_)
+            | Effect::RunCommands(_)
+            | Effect::CleanUp
+            | Effect::DeleteRow => return Err(Error::internal(format!("nobody does {effect:?}"))),
         }
     }
     Ok(())
@@ -120,9 +145,14 @@ async fn note_log_end(core: &Core, tx: &mut Tx, job: &mut Job) -> Result<()> {
     Ok(())
 }
 
-fn time_limit(job: &Job) -> Option<std::time::Duration> {
+/// How long a clock of this job runs; none = for ever.
+fn limit(job: &Job, clock: Clock) -> Option<std::time::Duration> {
     let Intent::Script(script) = &job.intent.0;
-    script.spec.timeout_s.map(|s| std::time::Duration::from_secs(u64::from(s)))
+    match clock {
+        Clock::Run => script.spec.timeout_s.map(|s| std::time::Duration::from_secs(u64::from(s))),
+        // Of other kinds.
+        Clock::Claim | Clock::Flow => None,
+    }
 }
 
 pub(super) fn after(at: Timestamp, period: std::time::Duration) -> Timestamp {
@@ -144,6 +174,6 @@ pub(super) async fn begin(
             Ok(Some(*job))
         }
         // The row was ready and is locked by us, so `step` cannot refuse; if it does, the claim must not stand.
-        Moved::Refused(..) | Moved::Fenced => Err(Error::internal("a claimed job refused its claim")),
+        Moved::Same(_) | Moved::Refused(..) | Moved::Fenced => Err(Error::internal("a claimed job refused its claim")),
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::QUEUE_NOTICE;
-use super::engine::{self, DEADLINE, From, RETRY};
+use super::engine::{self, DEADLINE, From, KILL, RETRY};
 use super::step::Event;
 use crate::Core;
 use crate::error::Result;
@@ -94,10 +94,13 @@ async fn fire_due(core: &Core) -> Result<()> {
                 if !timers::fire(tx, timer.id, now).await? {
                     return Ok(());
                 }
+                let from = From::Anyone { actor: "timer" };
                 match (timer.what.as_str(), queued) {
                     (DEADLINE, Some(_)) => {
-                        let from = From::Anyone { actor: "timer" };
                         engine::transition(core, tx, job, from, Event::Deadline, now).await.map(drop)
+                    }
+                    (KILL, Some(_)) => {
+                        engine::transition(core, tx, job, from, Event::KillUnanswered, now).await.map(drop)
                     }
                     (RETRY, Some(row)) if row.hold == Hold::Delayed => {
                         queue::hold(tx, job, Hold::Ready, None, None).await?;

@@ -3,16 +3,18 @@
 
 use chandler_model::environments::Environment;
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Hold, Intent, Job, LaunchType, ScriptIntent, Snapshot};
+use chandler_model::jobs::{Intent, Job, LaunchType, ScriptIntent, Snapshot};
 use chandler_model::kinds::{Action, Place};
 use chandler_model::organizations::Organization;
 use chandler_model::templates::{Template, TemplateRevision, TemplateSpec};
 use chandler_model::{Id, Json, names};
 use chandler_store::jobs::rows::NewJob;
-use chandler_store::jobs::{attempts, queue, rows};
+use chandler_store::jobs::{attempts, rows};
 use chandler_store::{environments, organizations, templates};
 
-use super::{JOB_NOTICE, KIND, QUEUE_NOTICE};
+use super::engine;
+use super::step::{self, Subject};
+use super::{JOB_NOTICE, KIND};
 use crate::Core;
 use crate::authz::{self, Permit};
 use crate::cx::Cx;
@@ -75,7 +77,7 @@ impl Core {
             let new = NewJob {
                 uid: self.uid(),
                 at: cx.now,
-                family: intent.kind().family(),
+                family: intent.family(),
                 kind: intent.kind(),
                 organization_id: Some(plan.organization.id),
                 template_id: plan.template.as_ref().map(|template| template.id),
@@ -91,10 +93,10 @@ impl Core {
                 snapshot: &snapshot,
             };
             let job = rows::insert(w.tx, &new).await?;
-            queue::insert(w.tx, &job, Hold::Ready).await?;
+            let (Subject { job, .. }, effects) = step::submit(Subject::simple(job));
+            engine::apply(self, w.tx, &job, &effects, cx.now).await?;
             attempts::append_transition(w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name())).await?;
             w.launched(&plan.permit, &job)?;
-            w.tx.notify(QUEUE_NOTICE, String::new()).await?;
             w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
             Ok(job)
         })

@@ -12,7 +12,7 @@ use chandler_store::seam::Notice;
 use chandler_store::{Tx, logs, workers};
 
 use super::engine::{self, From, Moved};
-use super::step::{Event, Refused};
+use super::step::{Blame, Event, Exit, Refused, Steps};
 use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE, Timing};
 use tokio::sync::broadcast;
 
@@ -193,18 +193,22 @@ impl WorkerLink for Embedded {
             .write(async |tx| {
                 let event = match report.clone() {
                     Report::Stage(stage) => Event::Stage(stage),
-                    Report::Done => Event::Done,
-                    Report::Error { fault, message, exit_code } => Event::Error { fault, message, exit_code },
-                    Report::Stopped { exit_code } => Event::Stopped { exit_code },
+                    Report::Done => Event::StepDone { step: Steps::SINGLE, outcome: None },
+                    Report::Error { fault, message, exit_code } => {
+                        Event::Error { blame: blame(fault), reason: message, exit: exit(exit_code) }
+                    }
+                    Report::Stopped { exit_code } => Event::Stopped { exit: exit(exit_code) },
                     Report::KillUnanswered => Event::KillUnanswered,
-                    Report::Drain => Event::Stop(StopFor::Drain),
+                    Report::Drain => Event::Drain,
                 };
                 let from = From::Attempt(attempt.number);
                 Ok(match engine::transition(core, tx, attempt.job, from, event, now).await? {
-                    Moved::To(job) => order_of(job.state),
+                    Moved::To(job) | Moved::Same(job) => order_of(job.state),
                     Moved::Refused(Refused::Stopping(why) | Refused::AlreadyStopping(why), _) => Order::Stop(why),
                     Moved::Refused(Refused::Ended, _) | Moved::Fenced => Order::Gone,
-                    Moved::Refused(Refused::NotNow, job) => order_of(job.state),
+                    Moved::Refused(Refused::NotNow | Refused::OtherStep | Refused::Unexpected, job) => {
+                        order_of(job.state)
+                    }
                 })
             })
             .await
@@ -263,6 +267,18 @@ async fn append_within(
     let tail = if room > 0 { logs::append(tx, attempt.job, attempt.number, tail, &kept).await? } else { tail };
     let mark = NewChunk { at: chunk.at, stream: Stream::System, bytes: TRUNCATED.as_bytes().to_vec() };
     Ok(logs::append(tx, attempt.job, attempt.number, tail, &mark).await?)
+}
+
+/// Only the engine knows of the other faults.
+fn blame(fault: Fault) -> Blame {
+    match fault {
+        Fault::Work => Blame::Work,
+        Fault::Platform | Fault::Timeout | Fault::Lost | Fault::Dependency => Blame::Platform,
+    }
+}
+
+fn exit(code: Option<i64>) -> Exit {
+    Exit { code, diagnostic: None }
 }
 
 /// What the holder of an attempt should do now. Takes the job's queue lock.

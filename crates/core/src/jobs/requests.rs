@@ -12,7 +12,7 @@ use chandler_store::jobs::rows::Standing;
 use chandler_store::jobs::{attempts, rows};
 
 use super::engine::{self, From, Moved};
-use super::step::{Event, Refused};
+use super::step::{Canceler, Event, Refused};
 use super::{KIND, LogReader, Mode};
 use crate::Core;
 use crate::authz::{self, Authorized};
@@ -64,9 +64,10 @@ impl Core {
         }
         self.write(cx, async |w| {
             let from = From::Anyone { actor: cx.actor_name() };
-            let moved = engine::transition(self, w.tx, right.id, from, Event::Stop(StopFor::Cancel), cx.now).await?;
+            let event = Event::Cancel { by: Canceler::Person, expect: None };
+            let moved = engine::transition(self, w.tx, right.id, from, event, cx.now).await?;
             match moved {
-                Moved::To(job) => {
+                Moved::To(job) | Moved::Same(job) => {
                     w.cancelled(&right, &*job);
                     Ok(*job)
                 }

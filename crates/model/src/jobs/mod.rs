@@ -1,7 +1,11 @@
-//! Jobs: what was asked for (`Job`), what the runner is told (`Intent`), and where it stands (`State`).
+//! Jobs: what was asked for (`Job`), what the runner is told (`Intent`), and where it stands (`State`, `JobStep`).
 
+mod kind;
 mod row;
 mod state;
+mod step;
 
+pub use kind::{JobFamily, JobKind, Repeat};
 pub use row::{Intent, Job, LaunchType, ScriptIntent, Snapshot};
-pub use state::{Canceled, Fault, Hold, JobFamily, JobKind, Stage, State, StateColumns, StopFor, Success, WaitingFor};
+pub use state::{Canceled, Fault, Hold, Stage, State, StateColumns, StopFor, Success, WaitingFor};
+pub use step::{Decision, JobStep, StepKind, StepState, Verdict};

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::state::{JobFamily, JobKind, State};
+use super::kind::{JobFamily, JobKind};
+use super::state::State;
 use crate::environments::Environment;
 use crate::kinds::Dialect;
 use crate::organizations::Organization;
@@ -75,7 +76,15 @@ impl Intent {
         }
     }
 
-    /// Whether a second run after a failure or a lost worker is harmless.
+    #[must_use]
+    pub const fn family(&self) -> JobFamily {
+        match self {
+            Self::Script(_) => JobFamily::ScriptJob,
+        }
+    }
+
+    /// Whether a second run after a failure or a lost worker is harmless. It counts for the kinds that leave the answer
+    /// to their intent (`Repeat::IntentSays`).
     #[must_use]
     pub const fn may_repeat(&self) -> bool {
         match self {

@@ -4,30 +4,6 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum JobKind {
-    Script,
-}
-
-impl JobKind {
-    /// The family that rights speak of.
-    #[must_use]
-    pub const fn family(self) -> JobFamily {
-        match self {
-            Self::Script => JobFamily::ScriptJob,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum JobFamily {
-    ScriptJob,
-}
-
 /// How far an attempt is.
 #[derive(
     Clone,
