@@ -14,7 +14,7 @@ use crate::Core;
 use crate::authz::{self, Authorized};
 use crate::cx::Cx;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::input::{Check, expect_version, optional_text};
+use crate::input::{Check, expect_version, optional_text, patched_text};
 
 /// What a new environment is made of.
 #[derive(Clone, Debug, Default)]
@@ -124,7 +124,7 @@ impl Core {
             if let Some(name) = &name {
                 row.name.clone_from(name);
             }
-            row.description = patch.description.clone().apply(row.description);
+            row.description = patched_text(&patch.description, row.description);
             row.image = patch.image.clone().apply(row.image);
             row.pull = patch.pull.clone().apply(row.pull);
             if let Some(spec) = &patch.spec {

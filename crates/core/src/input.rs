@@ -14,6 +14,11 @@ pub(crate) fn optional_text(text: Option<String>, max: usize) -> Result<Option<S
     }
 }
 
+/// A text after an update that may set or clear it; as at the creation, an empty one counts as absent.
+pub(crate) fn patched_text(patch: &Patch<String>, before: Option<String>) -> Option<String> {
+    patch.clone().apply(before).filter(|text| !text.is_empty())
+}
+
 /// Compares the version that the caller named with the present one.
 pub(crate) fn expect_version(named: Option<i64>, present: i64) -> Result<()> {
     match named {

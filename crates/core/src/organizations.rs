@@ -13,7 +13,7 @@ use crate::Core;
 use crate::authz::{self, Authorized};
 use crate::cx::Cx;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::input::{Check, expect_version, optional_text};
+use crate::input::{Check, expect_version, optional_text, patched_text};
 
 /// What a new organization is made of.
 #[derive(Clone, Debug, Default)]
@@ -92,8 +92,8 @@ impl Core {
                 row.name.clone_from(name);
                 row.title.clone_from(name);
             }
-            row.display_name = patch.display_name.clone().apply(row.display_name);
-            row.description = patch.description.clone().apply(row.description);
+            row.display_name = patched_text(&patch.display_name, row.display_name);
+            row.description = patched_text(&patch.description, row.description);
             row.updated_at = cx.now;
             row.updated_by = cx.user_id();
             let after = organizations::update(w.tx, &row).await?;

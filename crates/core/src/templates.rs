@@ -15,7 +15,7 @@ use crate::authz::{self, Authorized};
 use crate::cx::Cx;
 use crate::environments::organization_vanished;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::input::{Check, expect_version, optional_text};
+use crate::input::{Check, expect_version, optional_text, patched_text};
 
 /// Most arguments of a script.
 pub const ARGS_MAX: usize = 256;
@@ -119,7 +119,7 @@ impl Core {
             if let Some(name) = &name {
                 row.name.clone_from(name);
             }
-            row.description = patch.description.clone().apply(row.description);
+            row.description = patched_text(&patch.description, row.description);
             row.environment_id = patch.environment.clone().apply(row.environment_id);
             row.updated_at = cx.now;
             row.updated_by = cx.user_id();

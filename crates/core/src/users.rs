@@ -25,14 +25,15 @@ impl Core {
     /// `Unauthenticated` for an unknown login, a wrong password and a suspended person alike, after the same work.
     pub async fn log_in(&self, login: &str, password: &str) -> Result<Actor> {
         let wrong = || Error::from(Kind::Unauthenticated { why: Unauthenticated::Wrong });
-        if password.len() > PASSWORD_MAX {
+        // No text column can hold NUL, so nobody has such a login.
+        if password.len() > PASSWORD_MAX || login.contains('\0') {
             return Err(wrong());
         }
         let found = users::credentials(self.db(), login).await?;
         let hash = found.as_ref().and_then(|found| found.password_hash.as_deref());
         let right = self.passwords().verify(hash, password).await?;
         match found {
-            Some(found) if right && found.status != UserStatus::Suspended => self.actor(found.id, login).await,
+            Some(found) if right && found.status != UserStatus::Suspended => self.actor(found.id, &found.login).await,
             _ => Err(wrong()),
         }
     }
@@ -48,7 +49,7 @@ impl Core {
     pub async fn act_as(&self, login: &str) -> Result<Actor> {
         let found = users::credentials(self.db(), login).await?;
         let found = found.ok_or_else(|| Error::absent(chandler_model::Kind::User, Action::Read))?;
-        self.actor(found.id, login).await
+        self.actor(found.id, &found.login).await
     }
 
     /// The actor himself.

@@ -13,6 +13,8 @@ record!(User { id, uid, created_at, updated_at, version, login, email, status, i
 #[derive(Clone)]
 pub struct Credentials {
     pub id: Id<User>,
+    /// As the person writes it; it is found in any case.
+    pub login: String,
     pub status: UserStatus,
     pub password_hash: Option<String>,
 }
@@ -23,7 +25,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-record!(Credentials { id, status, password_hash });
+record!(Credentials { id, login, status, password_hash });
 
 /// What a person is made of.
 #[derive(Clone)]
