@@ -78,7 +78,7 @@ pub(crate) fn response(failure: &Failure, request: RequestId) -> Response {
 
 /// Logs why a response broke off that had begun already: nothing can be said to the client any more.
 pub(crate) fn broken_stream(error: &Error, request: &str) {
-    tracing::error!(request, error = %Chain(error), "a stream broke off");
+    tracing::error!(%request, error = %Chain(error), "a stream broke off");
 }
 
 fn log(error: &Error, request: RequestId) {
@@ -112,7 +112,7 @@ type Class = (&'static str, &'static str, StatusCode);
 
 const MALFORMED: Class = ("/problems/malformed", "The request cannot be read", StatusCode::BAD_REQUEST);
 const INVALID: Class = ("/problems/invalid", "Some fields are wrong", StatusCode::UNPROCESSABLE_ENTITY);
-const UNAUTHENTICATED: Class = ("/problems/unauthenticated", "Who are you?", StatusCode::UNAUTHORIZED);
+const UNAUTHENTICATED: Class = ("/problems/unauthenticated", "Log-in needed", StatusCode::UNAUTHORIZED);
 const FORBIDDEN: Class = ("/problems/forbidden", "Not allowed", StatusCode::FORBIDDEN);
 const NOT_FOUND: Class = ("/problems/not-found", "Not found", StatusCode::NOT_FOUND);
 const NO_ROUTE: Class = ("/problems/no-such-route", "No such path", StatusCode::NOT_FOUND);

@@ -47,24 +47,22 @@ pub(crate) async fn log(
     let after = if events { last_seen(&headers)? } else { 0 };
     let follow = wish.follow.unwrap_or(events);
     let mode = if follow { Mode::Follow } else { Mode::Replay };
-    let request = cx.request_id.clone();
     let log = Log::open(api.core, cx, id, after, mode).await?;
-    let stop = api.stop;
     Ok(match (events, follow) {
-        (true, _) => sse::response(as_events(log, request), stop),
-        (false, true) => as_text(pieces(log, request).take_until(stop.cancelled_owned())),
-        (false, false) => as_text(pieces(log, request)),
+        (true, _) => sse::response(as_events(log), api.stop),
+        (false, true) => as_text(pieces(log).take_until(api.stop.cancelled_owned())),
+        (false, false) => as_text(pieces(log)),
     })
 }
 
+/// Whether `Accept` names event streams. It has no say otherwise: a log has no third form.
 fn wants_events(headers: &HeaderMap) -> bool {
-    let listed = |value: &HeaderValue| {
-        let is_events = |item: &str| {
-            let media = item.split(';').next().unwrap_or_default();
-            media.trim().eq_ignore_ascii_case("text/event-stream")
-        };
-        value.to_str().is_ok_and(|list| list.split(',').any(is_events))
+    let wanted = |item: &str| {
+        let mut parts = item.split(';').map(str::trim);
+        parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/event-stream"))
+            && !parts.any(|parameter| parameter == "q=0")
     };
+    let listed = |value: &HeaderValue| value.to_str().is_ok_and(|list| list.split(',').any(wanted));
     headers.get_all(ACCEPT).iter().any(listed)
 }
 
@@ -81,27 +79,30 @@ struct End {
 }
 
 /// A `chunk` for every chunk, with its number as the id, and an `end`. What broke off has no `end`.
-fn as_events(log: Log, request: String) -> impl Stream<Item = Event> + Send {
-    let step = async |log: &mut Log| -> Result<(Vec<Event>, bool), Error> {
-        if let Some(pieces) = log.next().await? {
-            return Ok((pieces.iter().map(|piece| event("chunk", Some(piece.seq), piece)).collect(), false));
-        }
-        let (status, rest) = log.end().await?;
-        let mut last: Vec<Event> = rest.iter().map(|piece| event("chunk", None, piece)).collect();
-        last.push(event("end", None, &End { status }));
-        Ok((last, true))
-    };
-    let batches = stream::unfold((Some(log), request), move |(log, request)| async move {
+fn as_events(log: Log) -> impl Stream<Item = Event> + Send {
+    let batches = stream::unfold(Some(log), |log| async move {
         let mut log = log?;
-        match step(&mut log).await {
-            Ok((events, ended)) => Some((events, ((!ended).then_some(log), request))),
+        match next_events(&mut log).await {
+            Ok((events, ended)) => Some((events, (!ended).then_some(log))),
             Err(error) => {
-                errors::broken_stream(&error, &request);
+                errors::broken_stream(&error, log.request());
                 None
             }
         }
     });
     batches.flat_map(stream::iter)
+}
+
+/// Events, and whether they are the last.
+async fn next_events(log: &mut Log) -> Result<(Vec<Event>, bool), Error> {
+    if let Some(pieces) = log.next().await? {
+        return Ok((pieces.iter().map(|piece| event("chunk", Some(piece.seq), piece)).collect(), false));
+    }
+    let (status, rest) = log.end().await?;
+    // A client that was here already has the id of the last chunk.
+    let mut last: Vec<Event> = rest.iter().map(|piece| event("chunk", None, piece)).collect();
+    last.push(event("end", None, &End { status }));
+    Ok((last, true))
 }
 
 fn event(name: &'static str, id: Option<i64>, data: &impl Serialize) -> Event {
@@ -123,8 +124,8 @@ impl std::fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 /// The texts of a log.
-fn pieces(log: Log, request: String) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
-    stream::unfold((Some(log), request), |(log, request)| async move {
+fn pieces(log: Log) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+    stream::unfold(Some(log), |log| async move {
         let mut log = log?;
         let read = match log.next().await {
             Ok(Some(pieces)) => Ok((pieces, false)),
@@ -132,10 +133,10 @@ fn pieces(log: Log, request: String) -> impl Stream<Item = Result<Bytes, Broken>
             Err(error) => Err(error),
         };
         match read {
-            Ok((pieces, ended)) => Some((Ok(joined(&pieces)), ((!ended).then_some(log), request))),
+            Ok((pieces, ended)) => Some((Ok(joined(&pieces)), (!ended).then_some(log))),
             Err(error) => {
-                errors::broken_stream(&error, &request);
-                Some((Err(Broken), (None, request)))
+                errors::broken_stream(&error, log.request());
+                Some((Err(Broken), None))
             }
         }
     })

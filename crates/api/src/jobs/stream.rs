@@ -63,6 +63,11 @@ impl Log {
         Ok(Some(pieces))
     }
 
+    /// The id of the request that reads.
+    pub(super) fn request(&self) -> &str {
+        &self.cx.request_id
+    }
+
     /// The job's present status, and what was held back of a log to which nothing will be added.
     pub(super) async fn end(&mut self) -> Result<(Status, Vec<Piece>), Error> {
         let job = self.core.get_job(&self.cx, self.job.clone()).await?;

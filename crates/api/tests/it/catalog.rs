@@ -120,6 +120,24 @@ async fn a_day_with_templates() {
 }
 
 #[tokio::test]
+async fn an_empty_text_is_no_text() {
+    on_both(async |server| {
+        let empty = json!({ "name": "x", "display_name": "", "description": "" });
+        let made = server.call(Admin, post("/organizations", &empty)).await?;
+        let full = json!({ "display_name": "X", "description": "About X." });
+        let path = format!("/organizations/{}", made.id()?);
+        let filled = server.call(Admin, patch(&path, &full)).await?.json()?;
+        assert_eq!((&filled["display_name"], &filled["description"]), (&full["display_name"], &full["description"]));
+        let emptied = server.call(Admin, patch(&path, &empty)).await?.json()?;
+        for row in [made.json()?, emptied] {
+            assert_eq!((&row["display_name"], &row["description"]), (&json!(null), &json!(null)));
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_without_gaps() {
     on_both(async |server| {
         for n in 0..5 {

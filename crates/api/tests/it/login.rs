@@ -29,6 +29,12 @@ async fn the_right_password_or_token_says_who_it_is() {
         day.ask(server, Anonymous, basic("YWRtaW46d3JvbmcgaG9yc2U=")).await?;
         let by_token = server.call(Admin, get("/me")).await?;
         assert_eq!(by_token.json()?, server.call(Anonymous, basic(ENCODED)).await?.json()?);
+        // "ADMIN:correct horse": the login in any case, and afterwards as he writes it himself.
+        let shouted = basic("QURNSU46Y29ycmVjdCBob3JzZQ==");
+        assert_eq!(server.call(Anonymous, shouted).await?.json()?["login"], "admin");
+        let launch = json!({ "organization_id": 1, "name": "x", "spec": { "kind": "script", "script": "true" } });
+        let launch = post("/jobs", &launch).header("authorization", "Basic QURNSU46Y29ycmVjdCBob3JzZQ==");
+        assert_eq!(server.call(Anonymous, launch).await?.json()?["names"]["initiator"], "admin");
         assert_eq!(status(server, basic(ENCODED).header("authorization", &format!("bAsIc {ENCODED}"))).await?, 200);
         day.compare("login");
         Ok(())
