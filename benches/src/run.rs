@@ -140,12 +140,15 @@ async fn start(setup: &Setup, pace: &Pace) -> Result<(Product, Vec<Value>)> {
     }
     let product = setup.run(&authorization, &point).await?;
     starts.push(product.first_answer.as_secs_f64() * 1000.0);
+    let before = product.server.cpu()?;
     sleep(pace.idle).await;
+    let at_rest = vec![(product.server.cpu()? - before) * 1000.0 / pace.idle.as_secs_f64()];
     let memory = vec![product.server.memory()?];
     let what = |what: &str| format!("{what}, {}", setup.name);
     let values = vec![
         Value { what: what("start to first answer"), unit: "ms", samples: starts, limit: Some(FIRST_ANSWER_MS) },
         Value { what: what("idle memory"), unit: "MiB", samples: memory, limit: Some(IDLE_MEMORY_MIB) },
+        Value { what: what("CPU at rest"), unit: "ms/s", samples: at_rest, limit: None },
     ];
     Ok((product, values))
 }

@@ -43,6 +43,35 @@ pub(super) fn sources() -> Vec<File> {
     files(&["crates", "benches", "tests", "fuzz", "examples"], "rs")
 }
 
+/// What a run of the program leaves, if somebody forgot to give it a folder: a key among it.
+fn litter(folders: &[PathBuf]) -> Vec<String> {
+    folders
+        .iter()
+        .filter(|folder| folder.join("master.key").exists() || folder.ends_with("chandler-data"))
+        .map(|folder| format!("{}: data of a run, with its key, lies between the sources", folder.display()))
+        .collect()
+}
+
+#[test]
+fn no_run_leaves_its_data_between_the_sources() {
+    let mut folders = vec![root().join("crates"), root().join("benches"), root().join("tests"), root().join("docs")];
+    let mut next = 0;
+    while let Some(folder) = folders.get(next) {
+        let inner = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        folders.extend(inner.collect::<Vec<_>>());
+        next += 1;
+    }
+    super::nothing_wrong(litter(&folders));
+}
+
+#[test]
+fn data_of_a_run_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(litter(&[folder.path().to_path_buf()]), [""; 0]);
+    fs::write(folder.path().join("master.key"), "").unwrap();
+    assert_eq!(litter(&[folder.path().to_path_buf(), PathBuf::from("crates/server/chandler-data")]).len(), 2);
+}
+
 #[test]
 fn the_tree_is_found() {
     assert!(sources().iter().any(|file| file.path == "crates/testkit/tests/it/house/tree.rs"));
