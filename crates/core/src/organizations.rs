@@ -133,8 +133,8 @@ pub(crate) struct Title<'a> {
     pub(crate) description: Option<&'a str>,
 }
 
-/// Makes the row under the first free slug. The lock lets two creations that derive the same slug at once find each
-/// other's rows: a derived slug that collides is derived again, never reported.
+/// Makes the row under the first free slug: a derived one that collides is derived again, never reported, and nobody
+/// waits for anybody but a creation that takes the same one.
 pub(crate) async fn insert_with_slug(
     tx: &mut Tx,
     core: &Core,
@@ -143,28 +143,32 @@ pub(crate) async fn insert_with_slug(
     cluster: Id<Cluster>,
     is_default: bool,
 ) -> Result<Organization> {
-    tx.lock("organization:slug").await?;
-    let derived = names::derive_slug(title.name);
+    let derived = if is_default { DEFAULT_SLUG.to_owned() } else { names::derive_slug(title.name) };
+    let uid = core.uid();
     let mut n = 1;
-    let mut slug = if is_default { "coder".to_owned() } else { derived.clone() };
-    while organizations::slug_taken(tx, &slug).await? {
-        n += 1;
-        slug = names::slug_candidate(&derived, n);
+    loop {
+        let slug = names::slug_candidate(&derived, n);
+        let new = NewOrganization {
+            uid,
+            at: cx.now,
+            by: cx.user_id(),
+            name: title.name,
+            title: title.name,
+            slug: &slug,
+            display_name: title.display_name,
+            description: title.description,
+            cluster_id: cluster,
+            is_default,
+        };
+        match organizations::insert(tx, &new).await? {
+            Some(row) => return Ok(row),
+            None => n += 1,
+        }
     }
-    let new = NewOrganization {
-        uid: core.uid(),
-        at: cx.now,
-        by: cx.user_id(),
-        name: title.name,
-        title: title.name,
-        slug: &slug,
-        display_name: title.display_name,
-        description: title.description,
-        cluster_id: cluster,
-        is_default,
-    };
-    Ok(organizations::insert(tx, &new).await?)
 }
+
+/// Slug of the default organization, whatever its title.
+const DEFAULT_SLUG: &str = "coder";
 
 async fn default_cluster(tx: &mut Tx) -> Result<Id<Cluster>> {
     let name = chandler_model::organizations::DEFAULT_CLUSTER;

@@ -51,7 +51,6 @@ static BY_TITLE: Sql<Organization> =
 static DEFAULT: Sql<Organization> = Sql::new("SELECT {columns} FROM organizations WHERE is_default");
 static LOCK: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE id = $1 AND deleted_at IS NULL {for_update}");
-static SLUG_TAKEN: Sql<i64> = Sql::new("SELECT count(*) FROM organizations WHERE slug_key = $1 AND deleted_at IS NULL");
 static PAGE: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2");
 static DEPENDENTS: Sql<(i64, i64, i64)> = Sql::new(
@@ -62,7 +61,8 @@ static DEPENDENTS: Sql<(i64, i64, i64)> = Sql::new(
 static INSERT: Sql<Organization> = Sql::new(
     "INSERT INTO organizations (uid, created_at, updated_at, created_by, updated_by, name, name_key, title, slug, \
      slug_key, display_name, description, cluster_id, is_default) \
-     VALUES ($1, $2, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING {columns}",
+     VALUES ($1, $2, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+     ON CONFLICT (slug_key) WHERE deleted_at IS NULL DO NOTHING RETURNING {columns}",
 );
 static UPDATE: Sql<Organization> = Sql::new(
     "UPDATE organizations SET name = $2, name_key = $3, title = $4, display_name = $5, description = $6, \
@@ -75,7 +75,7 @@ static DELETE: Sql<()> = Sql::new(
 );
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &BY_TITLE, &DEFAULT, &LOCK, &SLUG_TAKEN, &PAGE, &DEPENDENTS, &INSERT, &UPDATE, &DELETE];
+    &[&BY_ID, &BY_UID, &BY_TITLE, &DEFAULT, &LOCK, &PAGE, &DEPENDENTS, &INSERT, &UPDATE, &DELETE];
 
 /// The living organization of that id or UUID.
 pub async fn find(db: &Db, selector: Selector<Organization>) -> Result<Option<Organization>> {
@@ -100,11 +100,6 @@ pub async fn lock(tx: &mut Tx, id: Id<Organization>) -> Result<Option<Organizati
     tx.optional(&LOCK, &[id.into()]).await
 }
 
-/// Whether a living organization has that slug, in any case.
-pub async fn slug_taken(tx: &mut Tx, slug: &str) -> Result<bool> {
-    Ok(tx.one(&SLUG_TAKEN, &[names::fold(slug).into()]).await? > 0)
-}
-
 /// Up to `limit + 1` visible rows after the given id, by id.
 pub async fn page(db: &Db, visible: &Visible, page: PageRequest) -> Result<Vec<Organization>> {
     match visible {
@@ -121,8 +116,12 @@ pub async fn dependents(tx: &mut Tx, id: Id<Organization>) -> Result<Vec<(Kind, 
     Ok(counts.into_iter().filter(|(_, n)| *n > 0).collect())
 }
 
-pub async fn insert(tx: &mut Tx, new: &NewOrganization<'_>) -> Result<Organization> {
-    tx.one(
+/// Makes an organization. `None`: a living one has that slug already; nothing was changed.
+///
+/// # Errors
+/// `Unique` on `organizations_title` if a living one has that title.
+pub async fn insert(tx: &mut Tx, new: &NewOrganization<'_>) -> Result<Option<Organization>> {
+    tx.optional(
         &INSERT,
         &[
             new.uid.into(),
