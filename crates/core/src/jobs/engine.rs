@@ -105,13 +105,14 @@ pub(super) async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect
             Effect::Hold(Held::Claimed) => {}
             Effect::Hold(held) => queue::hold(tx, job.id, held.into(), None, None).await?,
             Effect::LeaveQueue => queue::delete(tx, job.id).await?,
-            Effect::EndAttempt(end) => {
-                attempts::end(tx, job.id, job.attempt, end.word(), job.exit_code, now).await?;
+            Effect::EndAttempt(end, exit_code) => {
+                attempts::end(tx, job.id, job.attempt, end.word(), exit_code, now).await?;
             }
-            Effect::SetDeadline(clock) => match limit(job, clock) {
-                Some(limit) => timers::set(tx, after(now, limit), DEADLINE, TIMER_KIND, timer).await?,
-                None => timers::clear(tx, DEADLINE, TIMER_KIND, timer).await?,
-            },
+            Effect::SetDeadline(clock) => {
+                if let Some(limit) = limit(job, clock) {
+                    timers::set(tx, after(now, limit), DEADLINE, TIMER_KIND, timer).await?;
+                }
+            }
             Effect::ClearDeadline => timers::clear(tx, DEADLINE, TIMER_KIND, timer).await?,
             Effect::StartKillClock => {
                 timers::set(tx, after(now, timing.kill_unanswered), KILL, TIMER_KIND, timer).await?;

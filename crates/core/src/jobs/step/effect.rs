@@ -23,15 +23,17 @@ pub enum Effect {
     /// What becomes of its keys; nothing to do for a job that has none.
     Keys(Keys),
 
-    /// This limit runs from now on, in place of any other; a job without such a limit has none.
+    /// This limit runs from now on, and no other does; a job without such a limit has none.
     SetDeadline(Clock),
+    /// The limit that ran does not run any more.
     ClearDeadline,
     /// The patience for an unanswered KILL runs from now on, anew.
     StartKillClock,
     ClearKillClock,
 
-    /// The present attempt is over: its worker has a free slot again and must leave nothing of the attempt alive.
-    EndAttempt(AttemptEnd),
+    /// The present attempt is over, with this exit code if it had one: its worker has a free slot again and must leave
+    /// nothing of the attempt alive.
+    EndAttempt(AttemptEnd, Option<i64>),
     /// Rows of steps have changed.
     WriteSteps,
     /// Secrets that were given at the launch go.
@@ -204,7 +206,7 @@ pub(super) fn of_move(before: &Subject, after: &Subject, event: &Event) -> Vec<E
     }
     clocks(before, after, &mut effects);
     if before.is_held() && !after.is_held() {
-        effects.push(Effect::EndAttempt(attempt_end(after.job.state, event)));
+        effects.push(Effect::EndAttempt(attempt_end(after.job.state, event), exit_code(event)));
     }
     if before.steps != after.steps {
         effects.push(Effect::WriteSteps);
@@ -227,10 +229,10 @@ pub(super) fn of_move(before: &Subject, after: &Subject, event: &Event) -> Vec<E
 }
 
 fn keys(before: &Subject, after: &Subject, event: &Event, effects: &mut Vec<Effect>) {
-    let released = before.is_held() && !after.is_held();
+    let ends = |holds: fn(&Subject) -> bool| holds(before) && !holds(after);
     // However such an attempt ends, its process may still be at work (section 4.4).
     let process_left = before.facts.process_left || *event == Event::KillUnanswered;
-    if process_left && (released || (before.holds_keys() && !after.holds_keys())) {
+    if process_left && [Subject::is_held, Subject::holds_keys, Subject::holds_apply_key].into_iter().any(ends) {
         effects.push(Effect::Keys(Keys::Keep));
         return;
     }
@@ -247,7 +249,8 @@ fn keys(before: &Subject, after: &Subject, event: &Event, effects: &mut Vec<Effe
 
 fn clocks(before: &Subject, after: &Subject, effects: &mut Vec<Effect>) {
     match (before.clock(), after.clock()) {
-        (old, Some(new)) if old != Some(new) => effects.push(Effect::SetDeadline(new)),
+        (None, Some(new)) => effects.push(Effect::SetDeadline(new)),
+        (Some(old), Some(new)) if old != new => effects.extend([Effect::ClearDeadline, Effect::SetDeadline(new)]),
         (Some(_), None) => effects.push(Effect::ClearDeadline),
         _ => {}
     }
@@ -273,6 +276,15 @@ fn attempt_end(after: State, event: &Event) -> AttemptEnd {
         State::Canceled(_) => AttemptEnd::Canceled,
         _ if matches!(event, Event::StepDone { .. } | Event::ChildrenInserted) => AttemptEnd::Succeeded,
         _ => AttemptEnd::Returned,
+    }
+}
+
+/// The exit code of the attempt. The job itself forgets it when it goes on.
+fn exit_code(event: &Event) -> Option<i64> {
+    match event {
+        Event::StepDone { .. } => Some(0),
+        Event::Error { exit, .. } | Event::Stopped { exit } => exit.code,
+        _ => None,
     }
 }
 

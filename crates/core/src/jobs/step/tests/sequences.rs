@@ -6,7 +6,9 @@ use chandler_model::jobs::{JobKind, Stage, State, StepKind, StopFor, Success};
 use proptest::prelude::*;
 use strum::VariantArray;
 
-use super::super::{Blame, Canceler, Children, Event, Exit, Outcome, RETURNS_MAX, Steps, Subject, step, submit};
+use super::super::{
+    Blame, Canceler, Children, Effect, Event, Exit, Keys, Outcome, RETURNS_MAX, Steps, Subject, step, submit,
+};
 use super::fixtures::*;
 use super::show;
 use super::world::{World, check, compare};
@@ -135,6 +137,13 @@ impl Life {
             if matches!(event, Event::Claim { .. }) {
                 self.world.attempts += 1;
                 self.world.at_work = true;
+            }
+            if before.facts.process_left || *event == Event::KillUnanswered {
+                let given_up = [Keys::GiveUp, Keys::GiveUpApply].map(Effect::Keys);
+                assert!(
+                    !effects.iter().any(|effect| given_up.contains(effect)),
+                    "keys of a living process are given up"
+                );
             }
             self.world.write(&after, &effects);
             match event {

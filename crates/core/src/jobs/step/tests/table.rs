@@ -2,7 +2,7 @@
 
 use chandler_model::jobs::{Canceled, JobKind, State, StepKind};
 
-use super::super::{Blame, Canceler, Event, Exit, Outcome, Refused, Steps, record, submit};
+use super::super::{Blame, Canceler, Effect, Event, Exit, Keys, Outcome, Refused, Steps, record, submit};
 use super::cases::{ASSIGNED, DONE, Expect, cases, stopped};
 use super::fixtures::*;
 use super::show;
@@ -74,6 +74,20 @@ fn submit_puts_a_job_into_the_queue() {
     let (job, effects) = submit(approval_first);
     assert_eq!(job.job.state, APPROVAL, "nobody may begin what nobody approved");
     assert_eq!(show::effects(&effects), "Enqueue Keys(Take) Hold(Waiting) SetDeadline(Flow)");
+}
+
+#[test]
+fn nobody_claims_a_step_that_nobody_approved() {
+    let job = flow_at_apply(false);
+    assert_eq!(take(&job, &claim(&job)), Err(Refused::NotNow));
+}
+
+#[test]
+fn a_process_that_is_not_known_to_be_gone_keeps_the_keys() {
+    let mut job = in_state(script(false), EXECUTING);
+    job.facts.process_left = true;
+    let Ok(Outcome::Moved(_, effects)) = take(&job, &Event::Lost) else { panic!() };
+    assert!(effects.contains(&Effect::Keys(Keys::Keep)) && !effects.contains(&Effect::Keys(Keys::GiveUp)));
 }
 
 #[test]

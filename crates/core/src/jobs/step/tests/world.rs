@@ -58,7 +58,7 @@ impl World {
                 Effect::ClearDeadline => self.deadline = None,
                 Effect::StartKillClock => self.kill_clock = true,
                 Effect::ClearKillClock => self.kill_clock = false,
-                Effect::EndAttempt(_) => {
+                Effect::EndAttempt(..) => {
                     assert!(std::mem::take(&mut self.at_work), "an attempt ends once");
                     self.told = None;
                 }
