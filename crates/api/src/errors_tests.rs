@@ -152,6 +152,18 @@ fn every_error_has_its_words() {
 }
 
 #[test]
+fn what_programs_look_at_is_in_the_reference() {
+    let page = include_str!("../../../docs/reference/native-api.md");
+    for problem in kinds().iter().map(of_kind) {
+        let row = format!("| {} | `{}` |", problem.status.as_u16(), problem.kind);
+        assert!(page.contains(&row), "{row}");
+        for field in problem.errors {
+            assert!(page.contains(&format!("`{}`", field.code)), "{}", field.code);
+        }
+    }
+}
+
+#[test]
 fn one_wrong_shape_among_wrong_values_makes_a_request_unreadable() {
     let wrong = |code| FieldError::new(Path::from("x"), code);
     assert_eq!(invalid(&[wrong(Code::Blank), wrong(Code::Required)]).status, 422);

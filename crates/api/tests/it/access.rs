@@ -67,6 +67,16 @@ fn every_route_has_its_row() {
     assert_eq!(routes(), rows);
 }
 
+#[test]
+fn every_route_is_in_the_reference() {
+    let page = include_str!("../../../../docs/reference/native-api.md");
+    for (method, path, ..) in TABLE {
+        let path = format!("`/api/v1{}`", path.trim_end_matches('/'));
+        let documented = |line: &&str| line.starts_with('|') && line.contains(&path) && line.contains(method);
+        assert!(page.lines().find(documented).is_some(), "{method} {path}");
+    }
+}
+
 /// A body with which the administrator succeeds.
 fn body(method: &str, route: &str, n: usize) -> Option<Value> {
     let name = format!("new {n}");
