@@ -43,7 +43,7 @@ async fn a_day_with_environments() {
             "organization_id": 1, "name": "python", "description": "Scripts", "image": "docker.io/python:3",
             "pull": "missing",
             "spec": {
-                "command": "python", "args": "-u", "working_dir": "/work", "create_home": true, "stdin": true,
+                "command": "python", "args": "-u", "working_dir": "/srv", "create_home": true, "stdin": true,
                 "tty": true, "env": [{ "name": "A", "value": "1" }, { "name": "B", "description": "Ask." }]
             }
         });
