@@ -24,6 +24,9 @@ pub const ARG_MAX: usize = 32 * 1024;
 /// Most repetitions after failures.
 pub const RETRIES_MAX: u16 = 100;
 
+/// Most templates on one page: each may be some hundred kilobytes long.
+pub const PAGE_MAX: u32 = 50;
+
 /// What a new template is made of.
 #[derive(Clone, Debug)]
 pub struct TemplateInput {
@@ -86,8 +89,9 @@ impl Core {
         Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
     }
 
-    /// Templates by id.
+    /// Templates by id, at most [`PAGE_MAX`] on a page whatever is asked for.
     pub async fn list_templates(&self, cx: &Cx, filter: &TemplateFilter, page: PageRequest) -> Result<Page<Template>> {
+        let page = PageRequest { limit: page.limit.min(PAGE_MAX), ..page };
         let wanted = templates::Wanted { organization: filter.organization, name: filter.name.as_deref() };
         let rows = templates::page(self.db(), &authz::visible(cx, Kind::ScriptTemplate), &wanted, page).await?;
         Ok(Page::of_one_more(rows, page.limit, |row| row.id.get()))

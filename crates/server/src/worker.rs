@@ -1,11 +1,14 @@
 //! The embedded worker and the loops of the job engine: started with the server, ended in order.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::Context;
 use chandler_core::jobs::link::Embedded;
 use chandler_core::{Core, SystemClock, jobs};
 use chandler_runner::keep::own_program;
 use chandler_runner::{sandbox, worker};
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -79,7 +82,7 @@ fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
         }
     };
     Ok(worker::Settings {
-        name: format!("{}:{}", host.trim(), data.display()),
+        name: worker_name(host.trim(), &data),
         slots: usize::try_from(config.worker.slots).unwrap_or(usize::MAX),
         folder: data.join("work"),
         keeper,
@@ -89,4 +92,25 @@ fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
         unsandboxed,
         clock: Arc::new(SystemClock),
     })
+}
+
+/// The same after every start on one data directory, another for every other one, and without the path itself, because
+/// clients see it.
+fn worker_name(host: &str, data: &Path) -> String {
+    let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
+    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{host}-{mark}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_named_after_its_host_and_its_directory_without_telling_it() {
+        let name = worker_name("node1", Path::new("/srv/chandler"));
+        assert_eq!(name, worker_name("node1", Path::new("/srv/chandler")));
+        assert_ne!(name, worker_name("node1", Path::new("/srv/other")));
+        assert!(name.starts_with("node1-") && !name.contains("srv"));
+    }
 }
