@@ -181,7 +181,7 @@ CREATE TABLE jobs (
   attempt {int} NOT NULL DEFAULT 0, worker_id {id}, state_at {time} NOT NULL, started_at {time}, finished_at {time},
   cancel_requested_at {time}, events_complete {bool} NOT NULL DEFAULT false,
   log_bytes {int} NOT NULL DEFAULT 0, log_lines {int} NOT NULL DEFAULT 0, log_truncated {bool} NOT NULL DEFAULT false,
-  snapshot {json} NOT NULL, ext {json}
+  image {text}, digest {text}, snapshot {json} NOT NULL, ext {json}
 );
 CREATE UNIQUE INDEX jobs_uid ON jobs (uid);
 CREATE INDEX jobs_organization ON jobs (organization_id, family, created_at, id);
@@ -203,7 +203,7 @@ CREATE INDEX job_queue_worker ON job_queue (worker_id) WHERE worker_id IS NOT NU
 
 CREATE TABLE job_attempts (
   id {pk}, uid {uuid} NOT NULL, job_id {id} NOT NULL, attempt {int} NOT NULL, worker_id {id} NOT NULL, node {text} NOT NULL,
-  state {text} NOT NULL, exit_code {int}, started_at {time} NOT NULL, finished_at {time}
+  state {text} NOT NULL, exit_code {int}, image {text}, digest {text}, started_at {time} NOT NULL, finished_at {time}
 );
 CREATE UNIQUE INDEX job_attempts_uid ON job_attempts (uid);
 CREATE UNIQUE INDEX job_attempts_number ON job_attempts (job_id, attempt);

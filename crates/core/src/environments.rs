@@ -126,6 +126,12 @@ impl Core {
             }
             row.description = patched_text(&patch.description, row.description);
             row.image = patch.image.clone().apply(row.image);
+            if row.image != before.image {
+                // They were said of the other image.
+                row.pinned_digest = None;
+                row.seen_digest = None;
+                row.seen_at = None;
+            }
             row.pull = patch.pull.clone().apply(row.pull);
             if let Some(spec) = &patch.spec {
                 row.spec = Json(spec.clone());

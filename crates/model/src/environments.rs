@@ -45,6 +45,11 @@ pub struct Environment {
     /// Made by the installation: only `pull` may be edited, never deleted.
     pub managed: bool,
     pub spec: Json<RunSpec>,
+    /// `sha256:…`: jobs that would run another image of this name fail.
+    pub pinned_digest: Option<String>,
+    /// What a job has last run under this name, and when.
+    pub seen_digest: Option<String>,
+    pub seen_at: Option<Timestamp>,
     /// Successful writes in any dialect, the first one included.
     pub update_count: i64,
 }
@@ -56,6 +61,50 @@ impl Environment {
         match self.organization_id {
             Some(id) => Place::Organization(id),
             None => Place::Global,
+        }
+    }
+
+    /// What a job takes along of it; none = a local process.
+    #[must_use]
+    pub fn run_image(&self) -> Option<RunImage> {
+        let reference = self.image.clone()?;
+        let pull = self.pull.unwrap_or_else(|| Pull::of(&reference));
+        Some(RunImage { reference, pull, pin: self.pinned_digest.clone() })
+    }
+}
+
+/// The image of a job, resolved when it was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunImage {
+    /// As the environment gave it.
+    pub reference: String,
+    pub pull: Pull,
+    /// The only digest that may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+}
+
+impl Pull {
+    /// What holds for an image if its environment does not say: a name that moves is asked for each time.
+    #[must_use]
+    pub fn of(reference: &str) -> Self {
+        let last = reference.rsplit('/').next().unwrap_or(reference);
+        let fixed = last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest");
+        if fixed { Self::Missing } else { Self::Always }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_moves_is_pulled_each_time() {
+        for moving in ["busybox", "busybox:latest", "registry:5000/busybox", "docker.io/library/busybox:latest"] {
+            assert_eq!(Pull::of(moving), Pull::Always, "{moving}");
+        }
+        for fixed in ["busybox:1", "registry:5000/busybox:1.36", "busybox@sha256:00"] {
+            assert_eq!(Pull::of(fixed), Pull::Missing, "{fixed}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! This crate knows processes, folders and the kernel; it knows no database, no HTTP and no dialect. What a job is
 //! and when it has ended is decided elsewhere, from the events told here.
 
+pub mod executor;
 pub mod keep;
 pub mod sandbox;
 pub mod worker;

@@ -28,6 +28,9 @@ record!(Environment {
     pull,
     managed,
     spec,
+    pinned_digest,
+    seen_digest,
+    seen_at,
     update_count,
 });
 
@@ -42,11 +45,15 @@ static INSERT: Sql<Environment> = Sql::new(
 );
 static UPDATE: Sql<Environment> = Sql::new(
     "UPDATE environments SET name = $2, description = $3, image = $4, pull = $5, spec = $6, updated_at = $7, \
-     updated_by = $8, version = version + 1, update_count = update_count + 1 WHERE id = $1 RETURNING {columns}",
+     updated_by = $8, pinned_digest = $9, seen_digest = $10, seen_at = $11, version = version + 1, \
+     update_count = update_count + 1 WHERE id = $1 RETURNING {columns}",
 );
+// No edit by anybody: neither version nor update count moves.
+static SEEN: Sql<()> =
+    Sql::new("UPDATE environments SET seen_digest = $3, seen_at = $4 WHERE id = $1 AND image = $2");
 static DELETE: Sql<()> = Sql::new("DELETE FROM environments WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &DELETE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &SEEN, &DELETE];
 
 pub async fn find(db: &Db, selector: Selector<Environment>) -> Result<Option<Environment>> {
     match selector {
@@ -138,9 +145,17 @@ pub async fn update(tx: &mut Tx, row: &Environment) -> Result<Environment> {
             (&row.spec).into(),
             row.updated_at.into(),
             row.updated_by.into(),
+            row.pinned_digest.as_deref().into(),
+            row.seen_digest.as_deref().into(),
+            row.seen_at.into(),
         ],
     )
     .await
+}
+
+/// Notes what a job has really run under the environment's image; nothing if it names another image by now.
+pub async fn seen(tx: &mut Tx, id: Id<Environment>, image: &str, digest: &str, at: Timestamp) -> Result<()> {
+    tx.exec(&SEEN, &[id.into(), image.into(), digest.into(), at.into()]).await.map(drop)
 }
 
 /// Removes the row; what named it names nothing afterwards.

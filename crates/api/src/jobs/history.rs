@@ -25,6 +25,9 @@ struct AttemptView<'a> {
     worker: &'a str,
     state: &'a str,
     exit_code: Option<i64>,
+    /// What it ran in.
+    image: Option<&'a str>,
+    digest: Option<&'a str>,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
 }
@@ -42,12 +45,14 @@ struct TransitionView<'a> {
 
 impl<'a> AttemptView<'a> {
     fn of(row: &'a Attempt) -> Self {
-        let Attempt { attempt, node, state, exit_code, started_at, finished_at } = row;
+        let Attempt { attempt, node, state, exit_code, image, digest, started_at, finished_at } = row;
         Self {
             attempt: *attempt,
             worker: node,
             state,
             exit_code: *exit_code,
+            image: image.as_deref(),
+            digest: digest.as_deref(),
             started_at: *started_at,
             finished_at: *finished_at,
         }

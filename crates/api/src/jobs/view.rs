@@ -31,6 +31,9 @@ pub(super) struct View<'a> {
     outcome: Option<&'static str>,
     error: Option<&'a str>,
     exit_code: Option<i64>,
+    /// What its latest attempt ran in.
+    image: Option<&'a str>,
+    digest: Option<&'a str>,
     attempt: i64,
     retries_left: i64,
     created_at: Timestamp,
@@ -81,6 +84,8 @@ impl<'a> View<'a> {
             outcome: columns.outcome,
             error: job.error.as_deref(),
             exit_code: job.exit_code,
+            image: job.image.as_deref(),
+            digest: job.digest.as_deref(),
             attempt: job.attempt,
             retries_left: job.retries_left,
             created_at: job.created_at,

@@ -56,7 +56,7 @@ impl Core {
     pub async fn launch_job(&self, cx: &Cx, input: JobInput) -> Result<Job> {
         let plan = self.plan(cx, &input).await?;
         let TemplateSpec::Script(script) = &plan.spec;
-        let image = plan.environment.as_ref().and_then(|environment| environment.image.clone());
+        let image = plan.environment.as_ref().and_then(Environment::run_image);
         let intent = Json(Intent::Script(ScriptIntent { spec: script.clone(), image }));
         let snapshot = Json(Snapshot {
             organization: Some(plan.organization.title.clone()),

@@ -7,9 +7,10 @@ use chandler_model::Id;
 use chandler_model::jobs::{Fault, Intent, Job, JobKind, Stage, State, StopFor};
 use chandler_model::logs::{NewChunk, Stream};
 use chandler_model::workers::Worker;
-use chandler_store::jobs::{queue, rows};
+use chandler_store::jobs::{attempts, queue, rows};
 use chandler_store::seam::Notice;
-use chandler_store::{Tx, logs, workers};
+use chandler_store::{Tx, environments, logs, workers};
+use jiff::Timestamp;
 
 use super::engine::{self, From, Moved};
 use super::step::{Blame, Event, Exit, Refused, Steps};
@@ -47,6 +48,11 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Stage(Stage),
+    /// The attempt runs in a container of this image; `digest` is what the runtime has under that name.
+    Ran {
+        image: String,
+        digest: String,
+    },
     Done,
     Error {
         fault: Fault,
@@ -192,6 +198,7 @@ impl WorkerLink for Embedded {
             .db()
             .write(async |tx| {
                 let event = match report.clone() {
+                    Report::Ran { image, digest } => return note_image(tx, attempt, &image, &digest, now).await,
                     Report::Stage(stage) => Event::Stage(stage),
                     Report::Done => Event::StepDone { step: Steps::SINGLE, outcome: None },
                     Report::Error { fault, message, exit_code } => {
@@ -281,15 +288,29 @@ fn exit(code: Option<i64>) -> Exit {
     Exit { code, diagnostic: None }
 }
 
+/// Writes down what really runs: with the job, with its attempt, with the environment that named it.
+async fn note_image(tx: &mut Tx, attempt: Attempt, image: &str, digest: &str, now: Timestamp) -> Result<Order> {
+    let Some(job) = held(tx, attempt).await? else { return Ok(Order::Gone) };
+    rows::ran(tx, job.id, image, digest).await?;
+    attempts::ran(tx, job.id, attempt.number, image, digest).await?;
+    if let Some(environment) = job.environment_id {
+        environments::seen(tx, environment, image, digest, now).await?;
+    }
+    tx.notify(JOB_NOTICE, job.id.to_string()).await?;
+    Ok(order_of(job.state))
+}
+
 /// What the holder of an attempt should do now. Takes the job's queue lock.
 async fn order(tx: &mut Tx, attempt: Attempt) -> Result<Order> {
+    Ok(held(tx, attempt).await?.map_or(Order::Gone, |job| order_of(job.state)))
+}
+
+/// The job, if this attempt holds it. Takes its queue lock.
+async fn held(tx: &mut Tx, attempt: Attempt) -> Result<Option<Job>> {
     let held = queue::lock(tx, attempt.job)
         .await?
         .is_some_and(|row| row.hold == chandler_model::jobs::Hold::Claimed && row.attempt == attempt.number);
-    if !held {
-        return Ok(Order::Gone);
-    }
-    Ok(rows::lock(tx, attempt.job).await?.map_or(Order::Gone, |job| order_of(job.state)))
+    if held { Ok(rows::lock(tx, attempt.job).await?) } else { Ok(None) }
 }
 
 fn order_of(state: State) -> Order {

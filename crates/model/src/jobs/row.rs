@@ -6,7 +6,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::kind::{JobFamily, JobKind};
 use super::state::State;
-use crate::environments::Environment;
+use crate::environments::{Environment, RunImage};
 use crate::kinds::Dialect;
 use crate::organizations::Organization;
 use crate::templates::{ScriptSpec, Template, TemplateRevision};
@@ -58,6 +58,10 @@ pub struct Job {
     pub log_bytes: i64,
     pub log_lines: i64,
     pub log_truncated: bool,
+    /// The image that its latest attempt ran in, as the environment named it.
+    pub image: Option<String>,
+    /// `sha256:…` of what the runtime had under that name.
+    pub digest: Option<String>,
     pub snapshot: Json<Snapshot>,
 }
 
@@ -96,9 +100,9 @@ impl Intent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptIntent {
     pub spec: ScriptSpec,
-    /// Image of the environment at the time of the submit; none = a local process.
+    /// What the environment named at the time of the submit; none = a local process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
+    pub image: Option<RunImage>,
 }
 
 /// Names of what a job pointed at, kept for when those rows are gone.

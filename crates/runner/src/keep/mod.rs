@@ -49,6 +49,7 @@ pub fn dispatch() -> Option<ExitCode> {
     match args.next() {
         None => Some(main()),
         Some(flag) if flag == ENTER => Some(enter_main()),
+        Some(flag) if flag == crate::executor::guard::CONTAINER => Some(crate::executor::guard::main()),
         Some(flag) if flag == PROBE => Some(crate::sandbox::probe_main()),
         Some(_) => None,
     }

@@ -1,12 +1,10 @@
-//! One attempt: prepare, start under a keeper, hand in output and beats, obey orders, report the end.
+//! One attempt: start it where it belongs, hand in output and beats, obey orders, report the end.
 //!
 //! Everything that is said to the engine is said from one place, one after the other, so beats only grow and a batch
 //! that was stored without an answer is not stored twice when it is sent again.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use chandler_core::Result;
 use chandler_core::jobs::Timing;
 use chandler_core::jobs::link::{Assignment, Order, Report, WorkerLink};
 use chandler_model::Id;
@@ -17,14 +15,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use super::{RETRY, Settings, name_of, script};
-use crate::keep::leftovers::{self, Note};
-use crate::keep::{Boottime, Cause, Event, Keeper, Signal, Spec, Timing as Lease};
+use super::{Executors, RETRY, Settings, name_of};
+use crate::executor::{Event, Executor, Ran, Running, Work};
+use crate::keep::{Boottime, Signal, Timing as Lease};
 
 /// One attempt at one job.
 pub(super) struct Attempt<L> {
     link: L,
     settings: Arc<Settings>,
+    executors: Executors,
     assignment: Assignment,
     claimed_at: Boottime,
     bell: Arc<Notify>,
@@ -54,13 +53,14 @@ impl<L: WorkerLink> Attempt<L> {
     pub(super) fn new(
         link: L,
         settings: Arc<Settings>,
+        executors: Executors,
         assignment: Assignment,
         claimed_at: Boottime,
         bell: Arc<Notify>,
         drain: CancellationToken,
     ) -> Self {
         let timing = link.timing();
-        Self { link, settings, assignment, claimed_at, bell, drain, timing, beat: 0, order: Order::Continue }
+        Self { link, settings, executors, assignment, claimed_at, bell, drain, timing, beat: 0, order: Order::Continue }
     }
 
     /// Runs the attempt to its end and returns whose it was.
@@ -81,102 +81,77 @@ impl<L: WorkerLink> Attempt<L> {
     }
 
     async fn work(&mut self) {
-        let dir = self.settings.jobs_folder().join(format!("{}-{}", self.assignment.job, self.assignment.attempt));
-        let spec = match self.prepare(dir.clone()).await {
-            Ok(spec) => spec,
-            Err((fault, reason)) => {
-                self.give_up(fault, reason).await;
-                self.remove(dir).await;
-                return;
-            }
-        };
-        let attempt = u32::try_from(self.assignment.attempt).unwrap_or(u32::MAX);
-        let note = Note::new(&self.settings.notes_folder(), &self.assignment.job.to_string(), attempt, &dir);
-        match Keeper::spawn(&self.settings.keeper, &spec, Some(note.clone())).await {
-            Ok(keeper) => {
-                if !self.tend(keeper, &note).await {
-                    // What does not die is found by its note at the next start.
-                    return;
-                }
-            }
-            Err(error) => {
-                self.give_up(Fault::Platform, format!("The keeper process could not be started: {error}.")).await;
-            }
-        }
-        let removed = tokio::task::spawn_blocking(move || note.remove()).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(job = %self.assignment.job, %error, "the directory of an attempt stays");
-        }
-    }
-
-    /// Makes the job's directory and says what is run in it.
-    async fn prepare(&self, dir: PathBuf) -> Result<Spec, (Fault, String)> {
-        let Intent::Script(intent) = &self.assignment.intent;
-        if let Some(image) = &intent.image {
-            let reason = format!(
-                "The job's environment names the image {image}, and this worker has no container runtime. \
-                 Use an environment without an image to run it as a local process."
-            );
-            return Err((Fault::Platform, reason));
-        }
-        let (intent, settings) = (intent.clone(), Arc::clone(&self.settings));
-        let prepared = tokio::task::spawn_blocking(move || script::prepare(&intent, &dir, &settings)).await;
-        let mut spec = prepared.map_err(|error| (Fault::Platform, format!("The worker failed: {error}.")))??;
-        spec.renewed_at = self.claimed_at;
-        spec.timing =
+        let lease =
             Lease { lease: self.timing.lease, lease_kill: self.timing.kill, unanswered: self.timing.kill_unanswered };
-        spec.set_env("CHANDLER_JOB_ID", self.assignment.job.to_string());
-        Ok(spec)
+        let executor = match self.executor() {
+            Ok(executor) => executor,
+            Err(reason) => return self.give_up(Fault::Platform, reason).await,
+        };
+        let Assignment { job, attempt, ref intent, .. } = self.assignment;
+        let work = Work { job, attempt, intent: intent.clone(), claimed_at: self.claimed_at, timing: lease };
+        let running = executor.start(work).await;
+        self.tend(running).await;
     }
 
-    /// Accompanies a running keeper until nothing of the job is left, then reports the end. `false`: something of the
-    /// job does not die.
-    async fn tend(&mut self, keeper: Keeper, note: &Note) -> bool {
-        let Keeper { stdout, stderr, control, mut events, .. } = keeper;
+    /// What runs it: an image means a container, and never anything else.
+    fn executor(&self) -> Result<Arc<dyn Executor>, String> {
+        let Intent::Script(intent) = &self.assignment.intent;
+        match (&intent.image, &self.executors.containers) {
+            (None, _) => Ok(Arc::clone(&self.executors.local)),
+            (Some(_), Some(containers)) => Ok(Arc::clone(containers)),
+            (Some(image), None) => Err(format!(
+                "The job's environment names the image {}, and this worker runs no containers. \
+                 Use an environment without an image to run it as a local process.",
+                image.reference
+            )),
+        }
+    }
+
+    /// Accompanies running work until nothing of it is left, then reports the end and has it cleaned up.
+    async fn tend(&mut self, running: Running) {
+        let Running { stdout, stderr, mut events, control } = running;
         let mut output = Output::new(stdout, stderr, self.timing.log_flush, Arc::clone(&self.settings.clock));
         let mut stopping = Stopping { signalled: false, next: None };
-        let mut pending: Option<Vec<NewChunk>> = self.opening_words();
+        let mut pending: Option<Vec<NewChunk>> = None;
+        // Lines that are not the job's own, until they can be handed in.
+        let mut words: Vec<NewChunk> = Vec::new();
         let mut reading = true;
         let mut end: Option<End> = None;
         let mut gone = false;
         let mut drain_at: Option<Instant> = None;
         let mut say_at = Instant::now() + self.timing.beat / 2;
 
-        while !gone || reading || pending.is_some() {
+        while !gone || reading || pending.is_some() || !words.is_empty() {
             tokio::select! {
-                event = events.next(), if !gone => match event {
-                    Event::Started { .. } => self.report(Report::Stage(Stage::Executing)).await,
-                    Event::Exited { code, signal } => end = Some(End::Exited { code, signal }),
-                    Event::Gone => gone = true,
-                    Event::KillUnanswered => {
-                        end = Some(End::KillUnanswered);
-                        gone = true;
-                        reading = false;
+                // Events first: what is said before the job writes stands before it in the log.
+                biased;
+                event = events.next(), if !gone => {
+                    gone = !matches!(event, Event::Said(_) | Event::Started { .. } | Event::Exited { .. });
+                    match event {
+                        Event::Said(line) => words.push(self.line(&line)),
+                        Event::Started { ran } => {
+                            if let Some(Ran { image, digest }) = ran {
+                                self.report(Report::Ran { image, digest }).await;
+                            }
+                            self.report(Report::Stage(Stage::Executing)).await;
+                        }
+                        Event::Exited { code, signal } => end = Some(End::Exited { code, signal }),
+                        Event::Gone => {}
+                        Event::KillUnanswered => {
+                            end = Some(End::KillUnanswered);
+                            reading = false;
+                        }
+                        Event::Refused { fault, reason } => {
+                            // The reason is the last word of its log too.
+                            words.push(self.line(&sentence(&reason)));
+                            end = Some(End::Refused { fault, reason });
+                        }
+                        Event::Lost { reason } => {
+                            end.get_or_insert(End::Refused { fault: Fault::Platform, reason });
+                        }
                     }
-                    Event::Refused { cause, reason } => {
-                        let fault = match cause {
-                            Cause::Program => Fault::Work,
-                            Cause::Platform => Fault::Platform,
-                        };
-                        end = Some(End::Refused { fault, reason });
-                        gone = true;
-                    }
-                    Event::KeeperLost => {
-                        self.end_without_keeper(note).await;
-                        end.get_or_insert_with(|| End::Refused {
-                            fault: Fault::Platform,
-                            reason: "The keeper process of the job has died.".to_owned(),
-                        });
-                        gone = true;
-                    }
-                },
-                // One batch at a time: while it cannot be handed in, the pipe holds the job back.
-                chunks = output.next(), if reading && pending.is_none() => match chunks {
-                    Some(chunks) => pending = Some(chunks),
-                    None => reading = false,
-                },
+                }
                 () = self.bell.notified() => say_at = Instant::now(),
-                () = tokio::time::sleep_until(say_at) => {}
                 () = self.drain.cancelled(), if drain_at.is_none() => {
                     drain_at = Some(Instant::now() + self.timing.grace);
                 }
@@ -184,47 +159,51 @@ impl<L: WorkerLink> Attempt<L> {
                     self.report(Report::Drain).await;
                 }
                 () = until(stopping.next), if stopping.next.is_some() => {
-                    drop(control.signal(Signal::Kill));
+                    control.signal(Signal::Kill);
                     stopping.next = None;
                 }
+                () = tokio::time::sleep_until(say_at) => {}
+                // One batch at a time: while it cannot be handed in, the pipe holds the job back.
+                chunks = output.next(), if reading && pending.is_none() && words.is_empty() => match chunks {
+                    Some(chunks) => pending = Some(chunks),
+                    None => reading = false,
+                },
+            }
+            if pending.is_none() && !words.is_empty() {
+                pending = Some(std::mem::take(&mut words));
             }
             if pending.is_some() || say_at <= Instant::now() {
                 let sent_at = Boottime::now();
                 let answered = self.say(&mut pending).await;
                 if answered {
-                    // A keeper that no longer listens tells so by its events.
-                    drop(control.renew(sent_at));
+                    control.renew(sent_at);
                 }
                 say_at = Instant::now() + if answered { self.timing.beat / 2 } else { RETRY.min(self.timing.beat / 2) };
                 if !answered && gone {
                     tokio::time::sleep(RETRY.min(self.timing.beat / 2)).await;
                 }
             }
-            self.obey(&mut stopping, |signal| drop(control.signal(signal)));
+            self.obey(&mut stopping, |signal| control.signal(signal));
             if self.order == Order::Gone {
                 pending = None;
+                words.clear();
             }
         }
-        let dead = !matches!(end, Some(End::KillUnanswered));
         self.finish(end, stopping.signalled).await;
-        dead
+        control.finished().await;
+    }
+
+    /// A line of the log that Chandler writes.
+    fn line(&self, text: &str) -> NewChunk {
+        let bytes = format!("{text}\n").into_bytes();
+        NewChunk { at: self.settings.clock.now(), stream: Stream::System, bytes }
     }
 
     /// Fails the job before anything of it has run; the reason is the last word of its log too.
     async fn give_up(&mut self, fault: Fault, reason: String) {
-        let bytes = format!("{reason}\n").into_bytes();
-        let mut words = Some(vec![NewChunk { at: self.settings.clock.now(), stream: Stream::System, bytes }]);
+        let mut words = Some(vec![self.line(&reason)]);
         self.say(&mut words).await;
         self.report(Report::Error { fault, message: reason, exit_code: None }).await;
-    }
-
-    /// What Chandler itself says at the head of the log.
-    fn opening_words(&self) -> Option<Vec<NewChunk>> {
-        let text = "This job runs without a sandbox: the operator of this worker allowed it.\n";
-        let at = self.settings.clock.now();
-        self.settings
-            .unsandboxed
-            .then(|| vec![NewChunk { at, stream: Stream::System, bytes: text.as_bytes().to_vec() }])
     }
 
     /// Sends the pending batch, or a beat. Whether it was answered.
@@ -265,14 +244,6 @@ impl<L: WorkerLink> Attempt<L> {
                 stopping.signalled = true;
                 stopping.next = None;
             }
-        }
-    }
-
-    async fn end_without_keeper(&self, note: &Note) {
-        let (note, patience) = (note.clone(), self.timing.grace);
-        let killed = tokio::task::spawn_blocking(move || note.kill(patience)).await;
-        if !matches!(killed, Ok(Ok(true))) {
-            tracing::error!(job = %self.assignment.job, "the keeper of a job has died and something of it may still run");
         }
     }
 
@@ -326,13 +297,6 @@ impl<L: WorkerLink> Attempt<L> {
                 return;
             }
             tokio::time::sleep(RETRY.min(self.timing.beat / 2)).await;
-        }
-    }
-
-    async fn remove(&self, dir: PathBuf) {
-        let removed = tokio::task::spawn_blocking(move || leftovers::remove_tree(&dir)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(job = %self.assignment.job, %error, "the directory of an attempt stays");
         }
     }
 }

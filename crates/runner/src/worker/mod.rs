@@ -4,6 +4,7 @@
 //! What it knows of a job is the intent it was given; what becomes of the job is decided elsewhere.
 
 mod attempt;
+mod local;
 mod output;
 mod script;
 
@@ -21,7 +22,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::keep::{Boottime, leftovers};
+use crate::executor::Executor;
+use crate::keep::Boottime;
 
 /// How one worker is set.
 #[derive(Clone, Debug)]
@@ -41,11 +43,18 @@ pub struct Settings {
     pub write: Vec<PathBuf>,
     /// Run jobs without a sandbox: the operator's decision, said in the log of each.
     pub unsandboxed: bool,
+    /// Runs the jobs whose environment names an image. Without one they fail.
+    pub containers: Option<Arc<dyn Executor>>,
     pub clock: Arc<dyn Clock>,
 }
 
-/// How long a process that an earlier life left may resist before the start is given up.
-const LEFTOVER_PATIENCE: Duration = Duration::from_secs(30);
+/// What runs attempts. Cheap to clone.
+#[derive(Clone, Debug)]
+struct Executors {
+    local: Arc<dyn Executor>,
+    containers: Option<Arc<dyn Executor>>,
+}
+
 /// Between two tries to reach the engine.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -55,30 +64,14 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What an earlier life left cannot be ended or removed, or the folder cannot be used. Then nothing was claimed.
 pub async fn run<L: WorkerLink>(link: L, settings: Settings, drain: CancellationToken) -> std::io::Result<()> {
     let settings = Arc::new(settings);
-    sweep(&settings).await?;
+    let local = Arc::new(local::Local::new(Arc::clone(&settings)));
+    let executors = Executors { local, containers: settings.containers.clone() };
+    for executor in std::iter::once(&executors.local).chain(&executors.containers) {
+        executor.sweep().await?;
+    }
     let Some(row) = introduce(&link, &settings, &drain).await else { return Ok(()) };
-    Loop { link, settings, row, drain, attempts: JoinSet::new(), bells: HashMap::new() }.run().await;
+    Loop { link, settings, executors, row, drain, attempts: JoinSet::new(), bells: HashMap::new() }.run().await;
     Ok(())
-}
-
-/// Ends what an earlier life of this worker left running.
-async fn sweep(settings: &Arc<Settings>) -> std::io::Result<()> {
-    let settings = Arc::clone(settings);
-    let work = move || {
-        std::fs::create_dir_all(settings.jobs_folder())?;
-        for left in leftovers::sweep(&settings.notes_folder(), LEFTOVER_PATIENCE)? {
-            if !left.gone {
-                let text = format!("job {} of an earlier life cannot be killed", left.job);
-                return Err(std::io::Error::other(text));
-            }
-            tracing::warn!(job = left.job, attempt = left.attempt, "ended what an earlier life of this worker left");
-            left.remove()?;
-        }
-        // Directories without a note were made just before a crash and never used.
-        leftovers::remove_tree(&settings.jobs_folder())?;
-        std::fs::create_dir_all(settings.jobs_folder())
-    };
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
 /// Registers; `None` if it is time to stop before the engine could be reached.
@@ -100,19 +93,10 @@ async fn introduce<L: WorkerLink>(link: &L, settings: &Settings, drain: &Cancell
     }
 }
 
-impl Settings {
-    fn jobs_folder(&self) -> PathBuf {
-        self.folder.join("jobs")
-    }
-
-    fn notes_folder(&self) -> PathBuf {
-        self.folder.join("attempts")
-    }
-}
-
 struct Loop<L> {
     link: L,
     settings: Arc<Settings>,
+    executors: Executors,
     row: Row,
     drain: CancellationToken,
     attempts: JoinSet<Id<Job>>,
@@ -169,6 +153,7 @@ impl<L: WorkerLink> Loop<L> {
         let attempt = attempt::Attempt::new(
             self.link.clone(),
             Arc::clone(&self.settings),
+            self.executors.clone(),
             assignment,
             claimed_at,
             bell,

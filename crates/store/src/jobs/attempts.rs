@@ -14,11 +14,14 @@ pub struct Attempt {
     pub node: String,
     pub state: String,
     pub exit_code: Option<i64>,
+    /// What it ran in, and what the runtime had under that name.
+    pub image: Option<String>,
+    pub digest: Option<String>,
     pub started_at: Timestamp,
     pub finished_at: Option<Timestamp>,
 }
 
-record!(Attempt { attempt, node, state, exit_code, started_at, finished_at });
+record!(Attempt { attempt, node, state, exit_code, image, digest, started_at, finished_at });
 
 /// One step in a job's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,7 @@ static END: Sql<()> = Sql::new(
     "UPDATE job_attempts SET state = $3, exit_code = $4, finished_at = $5 \
      WHERE job_id = $1 AND attempt = $2 AND finished_at IS NULL",
 );
+static RAN: Sql<()> = Sql::new("UPDATE job_attempts SET image = $3, digest = $4 WHERE job_id = $1 AND attempt = $2");
 static OF_JOB: Sql<Attempt> = Sql::new("SELECT {columns} FROM job_attempts WHERE job_id = $1 ORDER BY attempt");
 static APPEND: Sql<()> = Sql::new(
     "INSERT INTO job_transitions (job_id, seq, at, what, state, stage, outcome, actor) \
@@ -49,7 +53,7 @@ static APPEND: Sql<()> = Sql::new(
 );
 static TRANSITIONS: Sql<Transition> = Sql::new("SELECT {columns} FROM job_transitions WHERE job_id = $1 ORDER BY seq");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BEGIN, &END, &OF_JOB, &APPEND, &TRANSITIONS];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BEGIN, &END, &RAN, &OF_JOB, &APPEND, &TRANSITIONS];
 
 /// Notes that an attempt begins on a node.
 pub async fn begin(tx: &mut Tx, uid: Uid, job: &Job, worker: Id<Worker>, node: &str, at: Timestamp) -> Result<()> {
@@ -67,6 +71,11 @@ pub async fn end(
     at: Timestamp,
 ) -> Result<()> {
     tx.exec(&END, &[job.into(), attempt.into(), state.into(), exit_code.into(), at.into()]).await.map(drop)
+}
+
+/// Notes the image that an attempt runs in.
+pub async fn ran(tx: &mut Tx, job: Id<Job>, attempt: i64, image: &str, digest: &str) -> Result<()> {
+    tx.exec(&RAN, &[job.into(), attempt.into(), image.into(), digest.into()]).await.map(drop)
 }
 
 pub async fn of_job(db: &Db, job: Id<Job>) -> Result<Vec<Attempt>> {

@@ -45,6 +45,8 @@ impl Record for Job {
         "log_bytes",
         "log_lines",
         "log_truncated",
+        "image",
+        "digest",
         "snapshot",
         "state",
         "stage",
@@ -84,15 +86,17 @@ impl Record for Job {
             log_bytes: row.get(26)?,
             log_lines: row.get(27)?,
             log_truncated: row.get(28)?,
-            snapshot: row.get(29)?,
+            image: row.get(29)?,
+            digest: row.get(30)?,
+            snapshot: row.get(31)?,
             state: read_state(row)?,
         })
     }
 }
 
 fn read_state(row: &Row<'_>) -> Result<State> {
-    let state: String = row.get(30)?;
-    let columns: [Option<String>; 4] = [row.get(31)?, row.get(32)?, row.get(33)?, row.get(34)?];
+    let state: String = row.get(32)?;
+    let columns: [Option<String>; 4] = [row.get(33)?, row.get(34)?, row.get(35)?, row.get(36)?];
     let [stage, stop_for, waiting_for, outcome] = columns.each_ref().map(Option::as_deref);
     State::from_columns(&state, stage, stop_for, waiting_for, outcome)
         .ok_or_else(|| Error::Other(format!("jobs: columns {state} {columns:?} form no state").into()))
@@ -135,7 +139,9 @@ static MOVE: Sql<()> = Sql::new(
      log_truncated = $19, snapshot = $20, updated_at = $21, state_at = $21 WHERE id = $1",
 );
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE];
+static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &RAN];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
@@ -205,6 +211,11 @@ pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
     )
     .await
     .map(drop)
+}
+
+/// Notes the image that a locked job runs in.
+pub async fn ran(tx: &mut Tx, id: Id<Job>, image: &str, digest: &str) -> Result<()> {
+    tx.exec(&RAN, &[id.into(), image.into(), digest.into()]).await.map(drop)
 }
 
 /// The column that tells jobs of one `state` apart.
