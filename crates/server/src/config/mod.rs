@@ -118,6 +118,12 @@ pub struct Worker {
     pub unsandboxed: bool,
     /// What else the sandbox lets through.
     pub sandbox: Sandbox,
+    /// Socket of the container runtime, or `off`; looked for if unset.
+    pub container_socket: Option<String>,
+    /// Memory of one container.
+    pub container_memory: Option<Size>,
+    /// Processes of one container.
+    pub container_pids: Option<u32>,
 }
 
 /// What the sandbox of local jobs lets through besides its own rules.
