@@ -12,18 +12,24 @@ use chandler_model::{Id, Uid};
 use chandler_store::Db;
 use serde_json::{Map, Value};
 
+/// What a row says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    pub id: i64,
+    pub uid: Uid,
+    /// What a person calls it.
+    pub title: &'a str,
+    /// The tenant it belongs to; the organization itself for an organization.
+    pub organization_id: Option<Id<Organization>>,
+    /// The place it is counted in; `None` for kinds without tallies.
+    pub unit: Option<Unit>,
+}
+
 /// A row that rights are asked about and changes are recorded of.
 pub trait Resource: Sized + Send + Sync + 'static {
     const KIND: Kind;
 
-    fn id(&self) -> i64;
-    fn uid(&self) -> Uid;
-    /// What a person calls it.
-    fn title(&self) -> &str;
-    /// The tenant it belongs to; the organization itself for an organization.
-    fn organization_id(&self) -> Option<Id<Organization>>;
-    /// The place it is counted in; `None` for kinds without tallies.
-    fn unit(&self) -> Option<Unit>;
+    fn about(&self) -> About<'_>;
     /// The fields that audit compares, in core names, without secrets.
     fn fields(&self) -> Map<String, Value>;
     /// Reads the row that a selector names.
@@ -47,20 +53,14 @@ fn fields_of(row: &impl serde::Serialize) -> Map<String, Value> {
 impl Resource for Organization {
     const KIND: Kind = Kind::Organization;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        &self.title
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        Some(self.id)
-    }
-    fn unit(&self) -> Option<Unit> {
-        Some(Place::Global.unit())
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.title,
+            organization_id: Some(self.id),
+            unit: Some(Place::Global.unit()),
+        }
     }
     fn fields(&self) -> Map<String, Value> {
         fields_of(self)
@@ -73,20 +73,14 @@ impl Resource for Organization {
 impl Resource for Environment {
     const KIND: Kind = Kind::Environment;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        &self.name
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        self.organization_id
-    }
-    fn unit(&self) -> Option<Unit> {
-        Some(self.place().unit())
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.name,
+            organization_id: self.organization_id,
+            unit: Some(self.place().unit()),
+        }
     }
     fn fields(&self) -> Map<String, Value> {
         fields_of(self)
@@ -99,20 +93,14 @@ impl Resource for Environment {
 impl Resource for Template {
     const KIND: Kind = Kind::ScriptTemplate;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        &self.name
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        Some(self.organization_id)
-    }
-    fn unit(&self) -> Option<Unit> {
-        in_organization(self.organization_id)
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.name,
+            organization_id: Some(self.organization_id),
+            unit: in_organization(self.organization_id),
+        }
     }
     fn fields(&self) -> Map<String, Value> {
         fields_of(self)
@@ -125,20 +113,14 @@ impl Resource for Template {
 impl Resource for Job {
     const KIND: Kind = Kind::ScriptJob;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        &self.name
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        self.organization_id
-    }
-    fn unit(&self) -> Option<Unit> {
-        self.organization_id.and_then(in_organization)
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.name,
+            organization_id: self.organization_id,
+            unit: self.organization_id.and_then(in_organization),
+        }
     }
     fn fields(&self) -> Map<String, Value> {
         // What a job did is in its transitions; audit records that somebody launched or cancelled it, and what.
@@ -157,20 +139,8 @@ impl Resource for Job {
 impl Resource for User {
     const KIND: Kind = Kind::User;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        &self.login
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        None
-    }
-    fn unit(&self) -> Option<Unit> {
-        None
+    fn about(&self) -> About<'_> {
+        About { id: self.id.get(), uid: self.uid, title: &self.login, organization_id: None, unit: None }
     }
     fn fields(&self) -> Map<String, Value> {
         fields_of(self)
@@ -183,20 +153,14 @@ impl Resource for User {
 impl Resource for Token {
     const KIND: Kind = Kind::Token;
 
-    fn id(&self) -> i64 {
-        self.id.get()
-    }
-    fn uid(&self) -> Uid {
-        self.uid
-    }
-    fn title(&self) -> &str {
-        self.name.as_deref().unwrap_or("token")
-    }
-    fn organization_id(&self) -> Option<Id<Organization>> {
-        None
-    }
-    fn unit(&self) -> Option<Unit> {
-        None
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: self.name.as_deref().unwrap_or("token"),
+            organization_id: None,
+            unit: None,
+        }
     }
     fn fields(&self) -> Map<String, Value> {
         fields_of(self)

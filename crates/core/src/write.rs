@@ -95,6 +95,7 @@ impl Write<'_> {
     }
 
     fn entry<T: Resource>(&mut self, action: AuditAction, row: &T, changes: Map<String, Value>) {
+        let about = row.about();
         self.entries.push(AuditEntry {
             uid: self.core.uid(),
             at: self.cx.now,
@@ -104,16 +105,16 @@ impl Write<'_> {
             request_id: self.cx.request_id.clone(),
             action,
             kind: T::KIND,
-            row_id: row.id(),
-            row_uid: row.uid(),
-            title: row.title().to_owned(),
-            organization_id: row.organization_id(),
+            row_id: about.id,
+            row_uid: about.uid,
+            title: about.title.to_owned(),
+            organization_id: about.organization_id,
             changes: RawJson(Value::Object(changes).to_string()),
         });
     }
 
     fn count<T: Resource>(&mut self, row: &T, delta: i64) {
-        let Some(unit) = row.unit() else { return };
+        let Some(unit) = row.about().unit else { return };
         for unit in [unit, Unit::ALL] {
             self.tallies.entry((T::KIND.word(), unit)).or_insert((T::KIND, 0)).1 += delta;
         }
