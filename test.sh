@@ -10,12 +10,14 @@ export LC_ALL=C
 # Cargo's own directory is not in PATH of a non-login shell.
 [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
-# Name, longest run in seconds, what it is. Tools and database are needed by the rest: their failure ends the run.
+# Name, longest run in seconds, what it is. Tools, database and containers are needed by the rest: their failure ends
+# the run.
 readonly STAGES=(
     'tools|900|programs the other stages need'
     'format|60|cargo fmt --check'
     'lints|1800|clippy on every target, warnings are errors'
     'database|90|a PostgreSQL cluster of its own'
+    'containers|120|a Podman with storage and images of its own'
     'tests|1800|every test, on both engines'
     'doc-tests|600|examples in the documentation'
     'demo|1200|the release binary plays its demonstration'
@@ -60,6 +62,7 @@ cleanup() {
         wait "$running" 2>/dev/null || true
     fi
     if [ -n "$scratch" ]; then
+        tests/podman.sh stop "$scratch/podman" || true
         tests/postgres.sh stop "$scratch/pg" || true
         rm -rf "$scratch"
     fi
@@ -77,6 +80,9 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 has_rust() { at_least "$(rustc --version 2>/dev/null | cut -d ' ' -f 2)" "$(rust_version)" && cargo --version >/dev/null 2>&1; }
 has_postgres() { at_least "$(tests/postgres.sh version 2>/dev/null)" "$POSTGRES_MAJOR"; }
 
+# It becomes the only program of a test's image.
+has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
+
 # Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`, a bar, the command.
 missing_tools() {
     has_rust || echo "Rust $(rust_version) or newer|rust|rustup toolchain install stable  (rustup: https://rustup.rs)"
@@ -85,6 +91,11 @@ missing_tools() {
     command -v cc >/dev/null || echo 'a C compiler|gcc libc6-dev|apt-get install gcc libc6-dev'
     has_postgres || echo "PostgreSQL $POSTGRES_MAJOR or newer (initdb, pg_ctl)|postgresql|apt-get install postgresql"
     command -v wrk >/dev/null || echo 'wrk|wrk|apt-get install wrk'
+    command -v curl >/dev/null || echo 'curl|curl|apt-get install curl'
+    command -v podman >/dev/null || echo 'Podman|podman|apt-get install podman'
+    command -v runc >/dev/null || echo 'runc|runc|apt-get install runc'
+    command -v catatonit >/dev/null || echo 'catatonit|catatonit|apt-get install catatonit'
+    has_static_busybox || echo 'busybox without libraries|busybox-static|apt-get install busybox-static'
     cargo nextest --version >/dev/null 2>&1 || echo 'cargo-nextest|cargo|cargo install cargo-nextest --locked'
 }
 
@@ -126,6 +137,12 @@ stage_database() {
     bounded tests/postgres.sh start "$scratch/pg" || return 1
     CHANDLER_TEST_POSTGRES=$(cat "$scratch/pg/url")
     export CHANDLER_TEST_POSTGRES
+}
+
+stage_containers() {
+    bounded tests/podman.sh start "$scratch/podman" || return 1
+    CHANDLER_TEST_PODMAN=$scratch/podman/podman.sock
+    export CHANDLER_TEST_PODMAN
 }
 
 stage_tests() {
@@ -187,7 +204,7 @@ for stage in "${STAGES[@]}"; do
         continue
     fi
     run_stage "$name" "$limit" "$about"
-    if [[ " ${failed[*]-} " =~ \ (tools|database)\  ]]; then ended=$name; fi
+    if [[ " ${failed[*]-} " =~ \ (tools|database|containers)\  ]]; then ended=$name; fi
 done
 
 printf '\n'

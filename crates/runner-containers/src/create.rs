@@ -26,8 +26,14 @@ pub struct Limits {
 
 /// The container of an attempt. `init`: whether a small init process passes signals on and reaps; without one a script
 /// that does not expect it is deaf to TERM, because it is the first process of its container.
-pub(crate) fn body(work: &Work, worker: &str, image: String, command: Vec<String>, limits: Limits, init: bool)
--> ContainerCreateBody {
+pub(crate) fn body(
+    work: &Work,
+    worker: &str,
+    image: String,
+    command: Vec<String>,
+    limits: Limits,
+    init: bool,
+) -> ContainerCreateBody {
     let labels = [
         (WORKER_LABEL, worker.to_owned()),
         (JOB_LABEL, work.job.to_string()),

@@ -130,7 +130,10 @@ mod tests {
     fn the_digest_of_its_own_repository_comes_first() {
         let image = ImageInspect {
             id: Some("sha256:0".to_owned()),
-            repo_digests: Some(vec!["quay.io/other@sha256:1".to_owned(), "docker.io/library/busybox@sha256:2".to_owned()]),
+            repo_digests: Some(vec![
+                "quay.io/other@sha256:1".to_owned(),
+                "docker.io/library/busybox@sha256:2".to_owned(),
+            ]),
             ..ImageInspect::default()
         };
         assert_eq!(digests(&image, "busybox:1.36"), ["sha256:2", "sha256:1", "sha256:0"]);

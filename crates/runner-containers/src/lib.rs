@@ -8,8 +8,8 @@ mod create;
 mod image;
 mod life;
 mod runtime;
-mod script;
 mod said;
+mod script;
 
 use std::io;
 use std::path::PathBuf;
@@ -60,10 +60,10 @@ impl Containers {
         Self { inner: Arc::new(Inner { settings, found: Mutex::new(None) }) }
     }
 
-    /// Whether an image of this name is on this machine. `None` if no runtime answers.
+    /// Whether an image of this name is on this machine. `None` if no runtime answers. Changes nothing.
     pub async fn has_image(&self, reference: &str) -> Option<bool> {
-        let found = self.inner.find().await.ok()?;
-        Some(image::local(&found.docker, reference).await.ok()?.is_some())
+        let (docker, _) = runtime::find(&self.inner.settings.sockets).await.ok()?;
+        Some(image::local(&docker, reference).await.ok()?.is_some())
     }
 }
 

@@ -1,5 +1,6 @@
 //! `chandler demo`: the first minute. Makes an organization, an environment and a template unless they are there, runs
-//! the template's script as a job, shows its log as it comes, and stays up.
+//! the template's script as a job, once more inside a container if there is a runtime with an image, shows the logs as
+//! they come, and stays up.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use chandler_core::organizations::OrganizationInput;
 use chandler_core::templates::{TemplateFilter, TemplateInput};
 use chandler_core::{Core, Cx};
 use chandler_model::Id;
-use chandler_model::environments::Environment;
+use chandler_model::environments::{Environment, Pull};
 use chandler_model::ids::Selector;
 use chandler_model::jobs::{Job, State};
 use chandler_model::kinds::Dialect;
@@ -22,11 +23,13 @@ use chandler_model::templates::{ScriptSpec, Template, TemplateSpec};
 use crate::cli::Demo;
 use crate::config::Config;
 use crate::serve::{Running, first_words, say};
-use crate::shutdown;
+use crate::{shutdown, worker};
 
 const ORGANIZATION: &str = "Demo";
 const ENVIRONMENT: &str = "Local process";
 const TEMPLATE: &str = "Hello";
+/// Small, and has the shell that the script wants.
+const IMAGE: &str = "docker.io/library/busybox:latest";
 const SCRIPT: &str = include_str!("../../../examples/hello.sh");
 
 /// Runs the demonstration. With `--exit` the exit status is 0 if the job succeeded and 1 if not.
@@ -83,12 +86,75 @@ async fn show(core: &Core, config: &Config) -> anyhow::Result<Option<State>> {
     let template = template(core, &cx, organization.id, environment.id).await?;
     say(&format!("Template      {} (id {}): examples/hello.sh\n", template.name, template.id));
 
-    let launch = JobInput { name: None, what: What::Template(template.id), environment: None, priority: 0 };
-    let job = core.launch_job(&cx, launch).await?;
+    let local = run(core, &cx, template.id, None).await?;
+    if !matches!(local, State::Succeeded(_)) {
+        return Ok(Some(local));
+    }
+    match image(config).await {
+        Ok(image) => {
+            let environment = in_a_container(core, &cx, organization.id, &image).await?;
+            say(&format!("\nEnvironment   {} (id {}): the image {image}\n", environment.name, environment.id));
+            run(core, &cx, template.id, Some(environment.id)).await.map(Some)
+        }
+        Err(why) => {
+            say(&format!("\nContainer     skipped: {why}\n"));
+            Ok(Some(local))
+        }
+    }
+}
+
+/// Runs the template's script as a job and shows it. Returns how it ended.
+async fn run(
+    core: &Core,
+    cx: &Cx,
+    template: Id<Template>,
+    environment: Option<Id<Environment>>,
+) -> anyhow::Result<State> {
+    let launch = JobInput { name: None, what: What::Template(template), environment, priority: 0 };
+    let job = core.launch_job(cx, launch).await?;
     say(&format!("Job           {} (id {}), its log:\n\n", job.name, job.id));
-    let ended = follow(core, &cx, job.id).await?;
+    let ended = follow(core, cx, job.id).await?;
     say(&format!("\nJob {} {}\n", ended.id, told(&ended)));
-    Ok(Some(ended.state))
+    Ok(ended.state)
+}
+
+/// The image for the second job, if it is on this machine: the demonstration fetches nothing.
+async fn image(config: &Config) -> Result<String, String> {
+    let Some(containers) = worker::containers(config, "demo").filter(|_| config.worker.enabled) else {
+        return Err("the configuration allows no containers (`worker.container_socket`).".to_owned());
+    };
+    let image = config.environments.default_image.as_deref().unwrap_or(IMAGE);
+    match containers.has_image(image).await {
+        Some(true) => Ok(image.to_owned()),
+        Some(false) => Err(format!("the image {image} is not here; `podman pull {image}` brings it.")),
+        None => Err(format!(
+            "no container runtime answers; `apt-get install podman`, `systemctl enable --now podman.socket` and \
+             `podman pull {image}` bring one."
+        )),
+    }
+}
+
+async fn in_a_container(
+    core: &Core,
+    cx: &Cx,
+    organization: Id<Organization>,
+    image: &str,
+) -> anyhow::Result<Environment> {
+    // With the image in it, because the configuration may name another one next time.
+    let name = format!("Container of {image}");
+    let filter = EnvironmentFilter { organization: Some(organization), name: Some(name.clone()) };
+    let page = core.list_environments(cx, &filter, PageRequest::default()).await?;
+    if let Some(found) = page.rows.into_iter().next() {
+        return Ok(found);
+    }
+    let input = EnvironmentInput {
+        organization: Some(organization),
+        name,
+        image: Some(image.to_owned()),
+        pull: Some(Pull::Never),
+        ..EnvironmentInput::default()
+    };
+    Ok(core.create_environment(cx, input).await?)
 }
 
 /// Copies the log to the terminal until the job has ended.

@@ -1,6 +1,7 @@
 //! The embedded worker and the loops of the job engine: started with the server, ended in order.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,14 +10,8 @@ use chandler_core::{Core, SystemClock, jobs};
 use chandler_runner::executor::Executor;
 use chandler_runner::keep::own_program;
 use chandler_runner::{sandbox, worker};
-<<<<<<< HEAD
-use sha2::{Digest, Sha256};
-=======
 use chandler_runner_containers::{Containers, Limits, Settings};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
->>>>>>> 31e72f5 (wip)
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,14 +84,10 @@ fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
             false
         }
     };
-    let name = format!("{}:{}", host.trim(), data.display());
-    let containers = containers(config, &name, &keeper).map(|containers| Arc::new(containers) as Arc<dyn Executor>);
+    let name = worker_name(host.trim(), &data);
+    let containers = containers(config, &name).map(|containers| Arc::new(containers) as Arc<dyn Executor>);
     Ok(worker::Settings {
-<<<<<<< HEAD
-        name: worker_name(host.trim(), &data),
-=======
         name,
->>>>>>> 31e72f5 (wip)
         slots: usize::try_from(config.worker.slots).unwrap_or(usize::MAX),
         folder: data.join("work"),
         keeper,
@@ -109,7 +100,27 @@ fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
     })
 }
 
-<<<<<<< HEAD
+/// What runs jobs in containers, unless the configuration forbids them.
+pub(crate) fn containers(config: &Config, worker: &str) -> Option<Containers> {
+    let sockets = match config.worker.container_socket.as_deref() {
+        Some("off") => return None,
+        Some(path) => vec![PathBuf::from(path)],
+        None => usual_sockets(),
+    };
+    let limits = Limits {
+        memory: config.worker.container_memory.map(|Size(bytes)| bytes as u64),
+        pids: config.worker.container_pids,
+    };
+    Some(Containers::new(Settings { worker: worker.to_owned(), sockets, keeper: own_program(), limits }))
+}
+
+/// Where runtimes listen. The folder of a user's own services has his number in its name.
+fn usual_sockets() -> Vec<PathBuf> {
+    let own = std::fs::metadata("/proc/self").map(|own| format!("/run/user/{}/podman/podman.sock", own.uid()));
+    let own = own.ok().map(PathBuf::from);
+    own.into_iter().chain(["/run/podman/podman.sock", "/var/run/docker.sock"].map(PathBuf::from)).collect()
+}
+
 /// The same after every start on one data directory, another for every other one, and without the path itself, because
 /// clients see it.
 fn worker_name(host: &str, data: &Path) -> String {
@@ -129,25 +140,4 @@ mod tests {
         assert_ne!(name, worker_name("node1", Path::new("/srv/other")));
         assert!(name.starts_with("node1-") && !name.contains("srv"));
     }
-=======
-/// What runs jobs in containers, unless the configuration forbids them.
-fn containers(config: &Config, worker: &str, keeper: &Path) -> Option<Containers> {
-    let sockets = match config.worker.container_socket.as_deref() {
-        Some("off") => return None,
-        Some(path) => vec![PathBuf::from(path)],
-        None => usual_sockets(),
-    };
-    let limits = Limits {
-        memory: config.worker.container_memory.map(|Size(bytes)| bytes as u64),
-        pids: config.worker.container_pids,
-    };
-    Some(Containers::new(Settings { worker: worker.to_owned(), sockets, keeper: keeper.to_owned(), limits }))
-}
-
-/// Where runtimes listen. The folder of a user's own services has his number in its name.
-fn usual_sockets() -> Vec<PathBuf> {
-    let own = std::fs::metadata("/proc/self").map(|own| format!("/run/user/{}/podman/podman.sock", own.uid()));
-    let own = own.ok().map(PathBuf::from);
-    own.into_iter().chain(["/run/podman/podman.sock", "/var/run/docker.sock"].map(PathBuf::from)).collect()
->>>>>>> 31e72f5 (wip)
 }

@@ -49,11 +49,11 @@ static UPDATE: Sql<Environment> = Sql::new(
      update_count = update_count + 1 WHERE id = $1 RETURNING {columns}",
 );
 // No edit by anybody: neither version nor update count moves.
-static SEEN: Sql<()> =
-    Sql::new("UPDATE environments SET seen_digest = $3, seen_at = $4 WHERE id = $1 AND image = $2");
+static SEEN: Sql<()> = Sql::new("UPDATE environments SET seen_digest = $3, seen_at = $4 WHERE id = $1 AND image = $2");
 static DELETE: Sql<()> = Sql::new("DELETE FROM environments WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &SEEN, &DELETE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] =
+    &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &SEEN, &DELETE];
 
 pub async fn find(db: &Db, selector: Selector<Environment>) -> Result<Option<Environment>> {
     match selector {

@@ -2,5 +2,6 @@
 
 mod bootstrap;
 mod catalog;
+mod images;
 mod jobs;
 mod secrets;

@@ -32,7 +32,8 @@ async fn an_exit_code_is_told() {
 #[tokio::test]
 async fn a_job_that_heeds_term_ends_by_it() {
     let host = Host::new();
-    let mut watched = Watched::of(host.start(&Job::script("trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done")).await);
+    let mut watched =
+        Watched::of(host.start(&Job::script("trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done")).await);
     watched.until(started).await;
     watched.control.signal(Signal::Term);
     let seen = watched.end().await;
@@ -77,7 +78,7 @@ async fn an_attempt_that_goes_away_takes_its_container_along() {
 async fn a_lease_that_is_not_renewed_ends_the_container() {
     let host = Host::new();
     let mut job = Job::script("trap 'echo asked' TERM; while :; do sleep 0.1; done");
-    job.timing = Timing { lease: Duration::from_secs(3), lease_kill: Duration::from_secs(4), ..Timing::default() };
+    job.timing = Timing { lease: Duration::from_secs(10), lease_kill: Duration::from_secs(12), ..Timing::default() };
     let seen = host.run(&job).await;
     assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(137), "asked\n"), "{seen:?}");
 }

@@ -27,17 +27,18 @@ async fn an_image_that_cannot_be_pulled_says_what_the_runtime_says() {
         assert!(reason.starts_with(&format!("The image {image} cannot be pulled: ")), "{reason}");
         assert!(reason.contains("connection refused") && !reason.contains('\n'), "{reason}");
         let said = seen.said();
-        assert!(said.starts_with(&format!("Pulling the image {image}.\n")) && said.contains("connection refused"), "{said}");
+        assert!(
+            said.starts_with(&format!("Pulling the image {image}.\n")) && said.contains("connection refused"),
+            "{said}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_image_without_the_interpreter_is_the_jobs_own_fault() {
     let host = Host::new();
-    let cases = [
-        ("localhost/empty:1", "echo", "/bin/sh"),
-        (BUSYBOX, "#!/usr/bin/python3\nprint()", "/usr/bin/python3"),
-    ];
+    let cases =
+        [("localhost/empty:1", "echo", "/bin/sh"), (BUSYBOX, "#!/usr/bin/python3\nprint()", "/usr/bin/python3")];
     for (image, script, program) in cases {
         let seen = host.run(&Job::script(script).image(image, Pull::Never)).await;
         let (fault, reason) = seen.refusal();

@@ -10,7 +10,9 @@ use chandler_runner::executor::{Event, Running};
 #[tokio::test]
 async fn a_script_runs_and_both_streams_are_kept_apart() {
     let host = Host::new();
-    let mut job = Job::script("echo out $1 $#; echo err >&2; echo $CHANDLER_JOB_ID; pwd; echo $HOME $TMPDIR; : >$HOME/a; : >$TMPDIR/b; : >c");
+    let mut job = Job::script(
+        "echo out $1 $#; echo err >&2; echo $CHANDLER_JOB_ID; pwd; echo $HOME $TMPDIR; : >$HOME/a; : >$TMPDIR/b; : >c",
+    );
     job.args = vec!["a b".to_owned(), "c".to_owned()];
     let seen = host.run(&job).await;
     assert_eq!(seen.exit_code(), Some(0), "{seen:?}");

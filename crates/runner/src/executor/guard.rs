@@ -108,7 +108,8 @@ fn run() -> io::Result<()> {
         eprintln!("chandler keep --container: no session of its own: {error}");
     }
     rustix::process::chdir("/")?;
-    let mut worker = Worker { socket: StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), inbox: Vec::new() };
+    let mut worker =
+        Worker { socket: StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), inbox: Vec::new() };
     let Some(first) = worker.line(None)? else { return Ok(()) };
     let mut spec: Spec = serde_json::from_slice(&first)?;
     let mut asked = false;

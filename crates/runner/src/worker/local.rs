@@ -110,13 +110,7 @@ impl Executor for Local {
 }
 
 /// Passes orders to the keeper and its events on, until nothing is left; then removes the attempt's files.
-async fn accompany(
-    control: keep::Control,
-    mut events: keep::Events,
-    note: Note,
-    tell: Teller,
-    mut orders: Orders,
-) {
+async fn accompany(control: keep::Control, mut events: keep::Events, note: Note, tell: Teller, mut orders: Orders) {
     let mut control = Some(control);
     let last = loop {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! Jobs in the real program, on both engines: what is left when things go wrong is nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,19 +15,19 @@ use crate::program::Program;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Copy)]
-enum Engine {
+pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
 
 /// A folder and, for PostgreSQL, a database, in which one program after the other may run.
-struct Place {
+pub(crate) struct Place {
     folder: Arc<TempDir>,
     database: Option<(String, Guard)>,
 }
 
 impl Place {
-    fn new(engine: Engine) -> Self {
+    pub(crate) fn new(engine: Engine) -> Self {
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => {
@@ -38,16 +39,25 @@ impl Place {
     }
 
     fn serve(&self) -> Program {
+        self.serve_with(&[("CHANDLER_WORKER_CONTAINER_SOCKET", "off")])
+    }
+
+    pub(crate) fn serve_with(&self, further: &[(&str, &str)]) -> Program {
         let mut environment = vec![("CHANDLER_WORKER_GRACE", "1s")];
+        environment.extend(further);
         if let Some((url, _)) = &self.database {
             environment.push(("CHANDLER_DATABASE_URL", url));
         }
         Program::serve_in(&self.folder, &environment)
     }
 
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Attempts that have left a directory.
     fn directories(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("data/work/jobs")).unwrap().count()
+        std::fs::read_dir(self.data().join("work/jobs")).unwrap().count()
     }
 }
 
@@ -58,12 +68,12 @@ fn launch(program: &Program, script: &str) -> i64 {
     job["id"].as_i64().unwrap()
 }
 
-fn job(program: &Program, id: i64) -> Value {
+pub(crate) fn job(program: &Program, id: i64) -> Value {
     program.call("GET", &format!("/jobs/{id}"), None).1
 }
 
 /// Looks until something holds.
-fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -74,12 +84,12 @@ fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     }
 }
 
-fn log_has(program: &Program, id: i64, text: &str) {
+pub(crate) fn log_has(program: &Program, id: i64, text: &str) {
     let path = format!("/jobs/{id}/log");
     until(text, || program.call("GET", &path, None).1.to_string().contains(text).then_some(()));
 }
 
-fn ended(program: &Program, id: i64) -> Value {
+pub(crate) fn ended(program: &Program, id: i64) -> Value {
     until("the end of the job", || {
         let job = job(program, id);
         ["succeeded", "failed", "canceled"].iter().any(|word| job["status"] == *word).then_some(job)
@@ -204,6 +214,8 @@ macro_rules! on_both_engines {
         }
     };
 }
+pub(crate) use on_both_engines;
+
 on_both_engines!(
     a_job_that_resists_is_killed_with_everything_it_started,
     a_failure_says_why,

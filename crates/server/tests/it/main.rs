@@ -1,7 +1,8 @@
 //! The program itself: started, asked over sockets, stopped by signals, told wrong things.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests stand outside of #[test]")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stand outside of #[test]")]
 
+mod containers;
 mod installation;
 mod jobs;
 mod program;

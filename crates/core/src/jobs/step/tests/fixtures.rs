@@ -52,6 +52,8 @@ fn job(kind: JobKind) -> Job {
         log_bytes: 0,
         log_lines: 0,
         log_truncated: false,
+        image: None,
+        digest: None,
         snapshot: Json(Snapshot::default()),
     }
 }

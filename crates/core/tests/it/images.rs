@@ -1,0 +1,90 @@
+//! The image of a job: resolved when it is submitted, and written down as it really ran.
+
+use anyhow::{Context, Result, ensure};
+use chandler_core::environments::{EnvironmentInput, EnvironmentPatch};
+use chandler_core::jobs::link::{Attempt, Embedded, Hello, Order, Report, WorkerLink};
+use chandler_core::jobs::{JobInput, What};
+use chandler_model::environments::{Environment, Pull, RunImage};
+use chandler_model::ids::Selector;
+use chandler_model::jobs::{Intent, Job};
+use chandler_model::patch::Patch;
+use chandler_model::templates::{ScriptSpec, TemplateSpec};
+use chandler_store::environments;
+use chandler_store::jobs::attempts;
+use chandler_testkit::installation::{Installation, on_both_engines};
+
+async fn environment(on: &Installation, image: &str) -> Result<Environment> {
+    let input = EnvironmentInput {
+        organization: Some(on.organization().await?.id),
+        name: "image".to_owned(),
+        image: Some(image.to_owned()),
+        ..EnvironmentInput::default()
+    };
+    Ok(on.core.create_environment(&on.admin().await?, input).await?)
+}
+
+async fn launch(on: &Installation, environment: &Environment) -> Result<Job> {
+    let organization = on.organization().await?.id;
+    let spec =
+        ScriptSpec { script: "true".to_owned(), args: Vec::new(), may_repeat: false, retries: 0, timeout_s: None };
+    let what = What::Content { organization, spec: TemplateSpec::Script(spec) };
+    let input = JobInput { name: Some("job".to_owned()), what, environment: Some(environment.id), priority: 0 };
+    Ok(on.core.launch_job(&on.admin().await?, input).await?)
+}
+
+fn image(job: &Job) -> Option<RunImage> {
+    let Intent::Script(intent) = &job.intent.0;
+    intent.image.clone()
+}
+
+#[tokio::test]
+async fn the_image_that_ran_is_noted_with_job_attempt_and_environment() {
+    on_both_engines(async |on| {
+        let cx = on.admin().await?;
+        let environment = environment(&on, "busybox").await?;
+        let job = launch(&on, &environment).await?;
+        ensure!(image(&job) == Some(RunImage { reference: "busybox".to_owned(), pull: Pull::Always, pin: None }));
+
+        let link = Embedded::new(on.core.clone());
+        let row = link.hello(&Hello { name: "w".to_owned(), slots: 1, version: "1".to_owned() }).await?;
+        let claimed = link.claim(&row, 1).await?.into_iter().next().context("there is a job to claim")?;
+        let attempt = Attempt { job: claimed.job, number: claimed.attempt };
+        let ran = |digest: &str| Report::Ran { image: "busybox".to_owned(), digest: digest.to_owned() };
+        ensure!(link.report(attempt, ran("sha256:1")).await? == Order::Continue);
+        let stale = Attempt { number: attempt.number + 1, ..attempt };
+        ensure!(link.report(stale, ran("sha256:2")).await? == Order::Gone);
+
+        let job = on.core.get_job(&cx, Selector::Id(job.id)).await?;
+        ensure!(job.image.as_deref() == Some("busybox") && job.digest.as_deref() == Some("sha256:1"), "{job:?}");
+        let noted = attempts::of_job(on.core.db(), job.id).await?;
+        ensure!(noted[0].image.as_deref() == Some("busybox") && noted[0].digest.as_deref() == Some("sha256:1"));
+        let seen = on.core.get_environment(&cx, Selector::Id(environment.id)).await?;
+        ensure!(seen.seen_digest.as_deref() == Some("sha256:1") && seen.seen_at.is_some(), "{seen:?}");
+        ensure!((seen.version, seen.update_count) == (environment.version, environment.update_count), "no edit");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pin_goes_along_with_a_job_until_the_environment_names_another_image() {
+    on_both_engines(async |on| {
+        let cx = on.admin().await?;
+        let environment = environment(&on, "busybox:1").await?;
+        let pinned = Environment { pinned_digest: Some("sha256:1".to_owned()), ..environment.clone() };
+        on.core.db().write(async |tx| environments::update(tx, &pinned).await.map(drop)).await?;
+        let job = launch(&on, &environment).await?;
+        let wanted =
+            RunImage { reference: "busybox:1".to_owned(), pull: Pull::Missing, pin: Some("sha256:1".to_owned()) };
+        ensure!(image(&job) == Some(wanted), "{job:?}");
+
+        let same = EnvironmentPatch { image: Patch::Set("busybox:1".to_owned()), ..EnvironmentPatch::default() };
+        let kept = on.core.update_environment(&cx, Selector::Id(environment.id), None, same).await?;
+        ensure!(kept.pinned_digest.is_some());
+        let other = EnvironmentPatch { image: Patch::Set("busybox:2".to_owned()), ..EnvironmentPatch::default() };
+        let changed = on.core.update_environment(&cx, Selector::Id(environment.id), None, other).await?;
+        ensure!(changed.pinned_digest.is_none() && changed.seen_digest.is_none(), "{changed:?}");
+        Ok(())
+    })
+    .await;
+}
