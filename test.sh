@@ -95,6 +95,7 @@ missing_tools() {
     command -v podman >/dev/null || echo 'Podman|podman|apt-get install podman'
     command -v runc >/dev/null || echo 'runc|runc|apt-get install runc'
     command -v catatonit >/dev/null || echo 'catatonit|catatonit|apt-get install catatonit'
+    command -v docker-registry >/dev/null || echo 'docker-registry|docker-registry|apt-get install docker-registry'
     has_static_busybox || echo 'busybox without libraries|busybox-static|apt-get install busybox-static'
     cargo nextest --version >/dev/null 2>&1 || echo 'cargo-nextest|cargo|cargo install cargo-nextest --locked'
 }
@@ -161,7 +162,9 @@ stage_doc_tests() {
 stage_demo() {
     bounded cargo build --release --locked -p chandler-server || return 1
     mkdir "$scratch/demo"
-    bounded env -C "$scratch/demo" \
+    # With the image of the tests, so that the part inside a container is played too.
+    bounded env -C "$scratch/demo" CHANDLER_WORKER_CONTAINER_SOCKET="$CHANDLER_TEST_PODMAN" \
+        CHANDLER_ENVIRONMENTS_DEFAULT_IMAGE=localhost/busybox:1 \
         cargo run --release --locked --manifest-path "$ROOT/Cargo.toml" -p chandler-server -- demo --exit
 }
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A throw-away Podman with its own storage and two small images, for tests. No registry is asked for anything.
+# A throw-away Podman with its own storage and two small images, and a registry for it, for tests. Nothing outside of
+# this machine is asked.
 #
 #   tests/podman.sh start DIR   makes and starts one below DIR, prints the path of its API socket and nothing else
 #   tests/podman.sh stop DIR    kills its containers, stops it and removes DIR
 #
 # Images: localhost/busybox:1 (a shell, started by `CMD ["/bin/echo", "from the image"]`) and localhost/empty:1
-# (one file, nothing to execute).
+# (one file, nothing to execute). DIR/registry holds the address of the registry, which has busybox:1 too.
 set -euo pipefail
 export LC_ALL=C
 
@@ -23,10 +24,44 @@ own_podman() {
         podman --root "$dir/root" --runroot "$dir/run" "$@"
 }
 
+# True if nobody listens there.
+is_free() {
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Starts the registry on a free port and waits until it answers.
+start_registry() {
+    local dir=$1 port
+    for _ in 1 2 3 4 5 6 7 8; do
+        # Below 32768, where the system takes the ports of outgoing connections from.
+        port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+        is_free "$port" || continue
+        cat >"$dir/registry.yml" <<CONF
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $dir/registry-data}}
+http: {addr: 127.0.0.1:$port}
+CONF
+        docker-registry serve "$dir/registry.yml" >"$dir/registry.log" 2>&1 </dev/null &
+        echo $! >"$dir/registry.pid"
+        for _ in $(seq 200); do
+            if ! is_free "$port"; then
+                printf '127.0.0.1:%s\n' "$port" >"$dir/registry"
+                return
+            fi
+            kill -0 "$(cat "$dir/registry.pid")" 2>/dev/null || break
+            sleep 0.05
+        done
+    done
+    cat "$dir/registry.log" >&2
+    fail 'the registry did not start'
+}
+
 start() {
     local dir=$1 socket
-    for program in podman runc busybox; do
-        command -v "$program" >/dev/null || fail "$program is missing: apt-get install podman runc busybox-static"
+    for program in podman runc busybox docker-registry; do
+        command -v "$program" >/dev/null ||
+            fail "$program is missing: apt-get install podman runc catatonit busybox-static docker-registry"
     done
     [ -e "$dir/root" ] && fail "$dir already holds a Podman"
     mkdir -p "$dir/tmp" "$dir/image"
@@ -47,7 +82,9 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
     printf '[storage]\ndriver = "vfs"\ngraphroot = "%s/root"\nrunroot = "%s/run"\n' "$dir" "$dir" >"$dir/storage.conf"
-    printf 'unqualified-search-registries = []\n' >"$dir/registries.conf"
+    start_registry "$dir"
+    printf 'unqualified-search-registries = []\n[[registry]]\nlocation = "%s"\ninsecure = true\n' \
+        "$(cat "$dir/registry")" >"$dir/registries.conf"
 
     mkdir -p "$dir/image/bin" "$dir/image/tmp"
     cp "$(command -v busybox)" "$dir/image/bin/busybox"
@@ -60,6 +97,7 @@ CONF
         mkdir "$dir/empty"
         echo 'nothing to execute' >"$dir/empty/readme"
         tar -C "$dir/empty" -c . | own_podman "$dir" import - localhost/empty:1
+        own_podman "$dir" push localhost/busybox:1 "$(cat "$dir/registry")/busybox:1"
     } >"$dir/images.log" 2>&1 || {
         cat "$dir/images.log" >&2
         fail 'the images could not be made'
@@ -83,12 +121,14 @@ stop() {
     local dir=$1
     [ -f "$dir/containers.conf" ] || return 0
     dir=$(cd "$dir" && pwd -P)
-    [ -f "$dir/pid" ] && kill "$(cat "$dir/pid")" 2>/dev/null || true
+    for pid in "$dir/pid" "$dir/registry.pid"; do
+        [ -f "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true
+    done
     own_podman "$dir" rm --all --force --time 0 >/dev/null 2>&1 ||
         printf 'podman.sh: containers in %s could not be removed\n' "$dir" >&2
     umount -R "$dir/root" 2>/dev/null || true
     # Only what start made: a mistyped directory must not be emptied.
-    rm -rf "$dir"/{root,run,tmp,image,empty,pid,podman.sock} \
+    rm -rf "$dir"/{root,run,tmp,image,empty,pid,podman.sock} "$dir"/registry{,-data,.yml,.log,.pid} \
         "$dir"/{containers,storage,registries}.conf "$dir"/{images,service}.log
     rmdir "$dir" 2>/dev/null || true
 }

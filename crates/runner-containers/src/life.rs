@@ -17,7 +17,7 @@ use chandler_model::environments::RunImage;
 use chandler_model::jobs::{Fault, Intent, ScriptIntent};
 use chandler_runner::executor::guard::Guard;
 use chandler_runner::executor::{Event, Order, Orders, Ran, Running, Teller, Work};
-use chandler_runner::keep::Signal;
+use chandler_runner::keep::{Boottime, Signal};
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
@@ -71,6 +71,7 @@ async fn run(
 ) -> Event {
     let Intent::Script(intent) = &work.intent;
     let platform = |reason| Event::Refused { fault: Fault::Platform, reason };
+    let mut waiting = Waiting { renewed_at: work.claimed_at, signals: Vec::new() };
     // A pull may take minutes and can be given up at any time.
     let chosen = tokio::select! {
         chosen = async {
@@ -78,22 +79,36 @@ async fn run(
             let chosen = image::choose(&found.docker, image, tell).await?;
             Ok((found, chosen))
         } => chosen,
-        () = stop(orders) => return Event::Gone,
+        () = waiting.until_stopped(orders) => return Event::Gone,
     };
     let (found, chosen) = match chosen {
         Ok(chosen) => chosen,
         Err(reason) => return platform(reason),
     };
     let digest = chosen.digest.clone();
-    let container = match start(inner, &found, work, intent, &chosen).await {
+    // From here on a container may exist: what begins is brought to its end, and orders are heard afterwards.
+    let claimed = Work { claimed_at: waiting.renewed_at, ..work.clone() };
+    let started = {
+        let mut start = std::pin::pin!(start(inner, &found, &claimed, intent, &chosen));
+        tokio::select! {
+            started = &mut start => started,
+            () = waiting.forever(orders) => start.await,
+        }
+    };
+    let container = match started {
         Ok(container) => container,
         Err(not_run) => return not_run,
     };
+    container.guard.renew(waiting.renewed_at);
     tell.event(Event::Started { ran: Some(Ran { image: image.reference.clone(), digest }) });
     let Container { docker, id, frames, guard } = container;
     let (exited, pump_exited) = watch::channel(false);
     let pump = pump(frames, pipes, pump_exited, tell.clone());
-    let mut life = Life { docker: docker.clone(), id: id.clone(), guard, exited, kill: None, wanted: false };
+    let mut life =
+        Life { docker: docker.clone(), id: id.clone(), guard, exited, kill: None, again: None, wanted: false };
+    for signal in waiting.signals {
+        life.signal(signal).await;
+    }
     let code = life.accompany(work, orders, pump).await;
     let last = match code {
         Some(code) => {
@@ -121,9 +136,29 @@ async fn run(
     last
 }
 
-/// Returns when the work is to end, by word or because the attempt has gone.
-async fn stop(orders: &mut Orders) {
-    while let Some(Order::Renew(_)) = orders.next().await {}
+/// Orders that came before there was a container.
+struct Waiting {
+    renewed_at: Boottime,
+    signals: Vec<Signal>,
+}
+
+impl Waiting {
+    /// Returns when the work is to end, by word or because the attempt has gone.
+    async fn until_stopped(&mut self, orders: &mut Orders) {
+        while let Some(Order::Renew(at)) = orders.next().await {
+            self.renewed_at = self.renewed_at.max(at);
+        }
+    }
+
+    /// Keeps what comes; returns when the attempt has gone.
+    async fn forever(&mut self, orders: &mut Orders) {
+        while let Some(order) = orders.next().await {
+            match order {
+                Order::Renew(at) => self.renewed_at = self.renewed_at.max(at),
+                Order::Signal(signal) => self.signals.push(signal),
+            }
+        }
+    }
 }
 
 /// Makes the container, fills it, attaches and starts it. On failure nothing of it stays.
@@ -225,13 +260,23 @@ struct Life {
     guard: Guard,
     /// Tells whoever reads the output that no more is written.
     exited: watch::Sender<bool>,
-    /// Since when it is being killed.
+    /// Since when it is being killed, and when the next KILL is due.
     kill: Option<Instant>,
+    again: Option<Instant>,
     /// Whether its end was asked for.
     wanted: bool,
 }
 
 impl Life {
+    async fn signal(&mut self, signal: Signal) {
+        self.wanted = true;
+        match signal {
+            Signal::Term => runtime::kill(&self.docker, &self.id, "TERM").await,
+            Signal::Int => runtime::kill(&self.docker, &self.id, "INT").await,
+            Signal::Kill => self.again = Some(Instant::now()),
+        }
+    }
+
     /// Until it has ended and its output is read; the exit code, or `None` if it does not die.
     async fn accompany(&mut self, work: &Work, orders: &mut Orders, pump: impl Future<Output = ()>) -> Option<i32> {
         let (docker, id) = (self.docker.clone(), self.id.clone());
@@ -239,7 +284,6 @@ impl Life {
         let mut pump = std::pin::pin!(pump);
         let (mut reading, mut listening) = (true, true);
         let mut code = None;
-        let mut again = None;
         loop {
             if code.is_some() && !reading {
                 return code;
@@ -247,27 +291,24 @@ impl Life {
             tokio::select! {
                 order = orders.next(), if listening => match order {
                     Some(Order::Renew(at)) => self.guard.renew(at),
-                    Some(Order::Signal(Signal::Kill)) => again = Some(Instant::now()),
-                    Some(Order::Signal(signal)) => {
-                        self.wanted = true;
-                        let name = if signal == Signal::Int { "INT" } else { "TERM" };
-                        runtime::kill(&docker, &id, name).await;
+                    Some(Order::Signal(signal)) => self.signal(signal).await,
+                    None => {
+                        listening = false;
+                        self.signal(Signal::Kill).await;
                     }
-                    None => (listening, again) = (false, Some(Instant::now())),
                 },
                 ended = &mut exit, if code.is_none() => {
                     code = Some(ended);
                     self.exited.send_replace(true);
                 }
                 () = &mut pump, if reading => reading = false,
-                () = until(again), if again.is_some() && code.is_none() => {
-                    self.wanted = true;
+                () = until(self.again), if self.again.is_some() && code.is_none() => {
                     let since = *self.kill.get_or_insert_with(Instant::now);
                     if since.elapsed() >= work.timing.unanswered {
                         return None;
                     }
                     runtime::kill(&docker, &id, "KILL").await;
-                    again = Some(Instant::now() + RETRY);
+                    self.again = Some(Instant::now() + RETRY);
                 }
             }
         }

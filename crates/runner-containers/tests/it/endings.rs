@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chandler_model::jobs::Fault;
 use chandler_runner::executor::Event;
-use chandler_runner::keep::{Signal, Timing};
+use chandler_runner::keep::{Boottime, Signal, Timing};
 
 use crate::job::{Host, Job, PATIENCE, Watched};
 
@@ -81,6 +81,28 @@ async fn a_lease_that_is_not_renewed_ends_the_container() {
     job.timing = Timing { lease: Duration::from_secs(10), lease_kill: Duration::from_secs(12), ..Timing::default() };
     let seen = host.run(&job).await;
     assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(137), "asked\n"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn renewals_count_while_the_image_is_still_being_fetched() {
+    let host = Host::new();
+    let mut job = Job::script("sleep 2; echo done");
+    job.claimed_ago = Duration::from_secs(120);
+    let running = host.start(&job).await;
+    running.control.renew(Boottime::now());
+    let seen = Watched::of(running).end().await;
+    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(0), "done\n"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_stopped_before_it_has_begun_never_begins() {
+    let host = Host::new();
+    let running = host.start(&Job::script("echo never")).await;
+    running.control.signal(Signal::Term);
+    running.control.signal(Signal::Kill);
+    let seen = Watched::of(running).end().await;
+    assert_eq!((seen.events.last(), seen.exit_code(), seen.stdout.len()), (Some(&Event::Gone), None, 0), "{seen:?}");
+    assert_eq!(host.left(), 0);
 }
 
 /// The worker of this test is a runtime that ends with everything in it while a container runs.

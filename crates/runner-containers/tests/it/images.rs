@@ -3,7 +3,7 @@
 use chandler_model::environments::Pull;
 use chandler_model::jobs::Fault;
 
-use crate::job::{BUSYBOX, Host, Job, ask};
+use crate::job::{BUSYBOX, Host, Job, ask, socket};
 
 #[tokio::test]
 async fn an_unknown_image_is_not_pulled_where_that_is_forbidden() {
@@ -32,6 +32,35 @@ async fn an_image_that_cannot_be_pulled_says_what_the_runtime_says() {
             "{said}"
         );
     }
+}
+
+/// The only test that removes the registry's image from this machine.
+#[tokio::test]
+async fn a_pull_is_told_in_the_log_and_asked_for_only_when_it_should_be() {
+    let registry = std::fs::read_to_string(socket().with_file_name("registry")).unwrap();
+    let image = format!("{}/busybox:1", registry.trim());
+    let path = format!("/images/{image}");
+    ask("DELETE", &path, None);
+    let host = Host::new();
+    let pulled = host.run(&Job::script("echo ran").image(&image, Pull::Missing)).await;
+    assert_eq!((pulled.exit_code(), pulled.out().as_str()), (Some(0), "ran\n"), "{pulled:?}");
+    let said = pulled.said();
+    assert!(said.starts_with(&format!("Pulling the image {image}.\n")) && said.lines().count() > 1, "{said}");
+    let ran = pulled.ran().unwrap();
+    let known = ask("GET", &format!("{path}/json"), None);
+    assert!(known.contains(&format!("{}/busybox@{}", registry.trim(), ran.digest)), "{} in {known}", ran.digest);
+
+    let there = host.run(&Job::script("true").image(&image, Pull::Missing)).await;
+    assert_eq!((there.exit_code(), there.said().as_str(), there.ran()), (Some(0), "", Some(ran)));
+    let again = host.run(&Job::script("true").image(&image, Pull::Always)).await;
+    assert_eq!((again.exit_code(), again.ran()), (Some(0), Some(ran)));
+    assert!(again.said().starts_with("Pulling the image "), "{again:?}");
+
+    let unknown = format!("{}/nothing:1", registry.trim());
+    let seen = host.run(&Job::script("true").image(&unknown, Pull::Missing)).await;
+    let (fault, reason) = seen.refusal();
+    assert_eq!(fault, Fault::Platform);
+    assert!(reason.contains("manifest unknown"), "{reason}");
 }
 
 #[tokio::test]

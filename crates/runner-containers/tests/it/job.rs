@@ -57,7 +57,7 @@ impl Host {
             job: Id::new(7),
             attempt: 2,
             intent: Intent::Script(ScriptIntent { spec, image: Some(job.image.clone()) }),
-            claimed_at: Boottime::now(),
+            claimed_at: Boottime::now().before(job.claimed_ago),
             timing: job.timing.clone(),
         };
         self.containers.start(work).await
@@ -91,6 +91,7 @@ pub(crate) struct Job {
     pub(crate) args: Vec<String>,
     pub(crate) image: RunImage,
     pub(crate) timing: Timing,
+    pub(crate) claimed_ago: Duration,
 }
 
 impl Job {
@@ -100,6 +101,7 @@ impl Job {
             args: Vec::new(),
             image: RunImage { reference: BUSYBOX.to_owned(), pull: Pull::Missing, pin: None },
             timing: Timing::default(),
+            claimed_ago: Duration::ZERO,
         }
     }
 
