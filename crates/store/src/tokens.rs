@@ -21,9 +21,11 @@ pub struct Presented {
     pub user_id: Id<User>,
     pub login: String,
     pub status: UserStatus,
+    /// Whether the owner himself holds the role that was asked about.
+    pub holds: bool,
 }
 
-record!(Presented { id, dialect, expires_at, user_id, login, status });
+record!(Presented { id, dialect, expires_at, user_id, login, status, holds });
 
 /// What a token is made of.
 #[derive(Clone, Debug)]
@@ -38,8 +40,10 @@ pub struct NewToken<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
+// Token, owner and what he holds in one statement, because every request begins with it.
 static PRESENTED: Sql<Presented> = Sql::new(
-    "SELECT t.id, t.dialect, t.expires_at, t.user_id, u.login, u.status \
+    "SELECT t.id, t.dialect, t.expires_at, t.user_id, u.login, u.status, EXISTS (SELECT 1 FROM grants g \
+     WHERE g.subject_key = 'u:' || u.id AND g.role_key = $2 AND g.scope_key = $3) AS holds \
      FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.secret_hash = $1 AND u.deleted_at IS NULL",
 );
 static OF_USER: Sql<Token> =
@@ -56,9 +60,10 @@ static DELETE_OF_USER: Sql<()> = Sql::new("DELETE FROM tokens WHERE user_id = $1
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
     &[&PRESENTED, &OF_USER, &BY_ID, &BY_UID, &INSERT, &DELETE, &DELETE_OF_USER];
 
-/// The token with that secret hash, whatever its expiry and its owner's status.
-pub async fn presented(db: &Db, secret_hash: &[u8]) -> Result<Option<Presented>> {
-    db.optional(&PRESENTED, &[secret_hash.into()]).await
+/// The token with that secret hash, whatever its expiry and its owner's status, and whether the owner holds `role` in
+/// `scope`.
+pub async fn presented(db: &Db, secret_hash: &[u8], role: &str, scope: &str) -> Result<Option<Presented>> {
+    db.optional(&PRESENTED, &[secret_hash.into(), role.into(), scope.into()]).await
 }
 
 /// Up to `limit + 1` tokens of one person, by id.
