@@ -30,6 +30,8 @@ use crate::{Found, Inner, create, runtime, said, script};
 const PIPE: usize = 64 * 1024;
 /// Between two tries to ask a runtime that does not answer, and between two KILLs.
 const RETRY: Duration = Duration::from_millis(500);
+/// Exit code of a process that KILL has ended, as shells say it.
+const KILLED: i32 = 137;
 /// Output that does not come within this time after the end does not come at all.
 const LAST_OUTPUT: Duration = Duration::from_secs(10);
 
@@ -121,7 +123,9 @@ async fn run(
                     reason: format!("The interpreter {program} of the script is not in the image {}.", image.reference),
                 },
                 _ => {
-                    out_of_memory(&docker, &id, tell).await;
+                    if code == KILLED && !life.wanted {
+                        out_of_memory(&docker, &id, tell).await;
+                    }
                     tell.event(Event::Exited { code: Some(code), signal: None });
                     Event::Gone
                 }
@@ -280,7 +284,8 @@ impl Life {
     /// Until it has ended and its output is read; the exit code, or `None` if it does not die.
     async fn accompany(&mut self, work: &Work, orders: &mut Orders, pump: impl Future<Output = ()>) -> Option<i32> {
         let (docker, id) = (self.docker.clone(), self.id.clone());
-        let mut exit = std::pin::pin!(exit_code(&docker, &id));
+        let (drained, told) = watch::channel(false);
+        let mut exit = std::pin::pin!(exit_code(&docker, &id, told));
         let mut pump = std::pin::pin!(pump);
         let (mut reading, mut listening) = (true, true);
         let mut code = None;
@@ -301,7 +306,10 @@ impl Life {
                     code = Some(ended);
                     self.exited.send_replace(true);
                 }
-                () = &mut pump, if reading => reading = false,
+                () = &mut pump, if reading => {
+                    reading = false;
+                    drained.send_replace(true);
+                }
                 () = until(self.again), if self.again.is_some() && code.is_none() => {
                     let since = *self.kill.get_or_insert_with(Instant::now);
                     if since.elapsed() >= work.timing.unanswered {
@@ -324,27 +332,28 @@ async fn until(at: Option<Instant>) {
 
 /// Waits for the end of a container, however often the runtime goes away meanwhile. One that has vanished was removed by
 /// somebody, by force.
-async fn exit_code(docker: &Docker, id: &str) -> i32 {
-    const KILLED: i32 = 137;
+async fn exit_code(docker: &Docker, id: &str, mut drained: watch::Receiver<bool>) -> i32 {
     let code = |code: i64| i32::try_from(code).unwrap_or(-1);
+    let mut looked = false;
     loop {
         let options = WaitContainerOptions { condition: "not-running".to_owned() };
-        match std::pin::pin!(docker.wait_container(id, Some(options))).next().await {
+        let mut over = std::pin::pin!(docker.wait_container(id, Some(options)));
+        let answer = tokio::select! {
+            answer = over.next() => answer,
+            // Podman looks only four times a second whether what is waited for has happened, but at once when it is
+            // asked; the end of the output says that it is worth asking again.
+            _ = drained.wait_for(|drained| *drained), if !looked => {
+                looked = true;
+                continue;
+            }
+        };
+        match answer {
             Some(Ok(answer)) => return code(answer.status_code),
             // An exit code other than 0 comes as an error.
             Some(Err(Error::DockerContainerWaitError { code: other, .. })) => return code(other),
+            Some(Err(error)) if said::is_missing(&error) => return KILLED,
             Some(Err(error)) => tracing::debug!(container = id, error = said::line(&error), "waiting broke off"),
             None => {}
-        }
-        match docker.inspect_container(id, None).await {
-            Ok(found) => {
-                let state = found.state.unwrap_or_default();
-                if state.running == Some(false) {
-                    return state.exit_code.map_or(KILLED, code);
-                }
-            }
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => return KILLED,
-            Err(_) => {}
         }
         tokio::time::sleep(RETRY).await;
     }
@@ -358,10 +367,17 @@ async fn missing_interpreter(docker: &Docker, id: &str, intent: &ScriptIntent) -
     matches!(answer, Err(Error::DockerResponseServerError { status_code: 404, .. })).then_some(program)
 }
 
+/// Says it if a process had to go because the memory was used up. Podman's word for a container that has just ended is
+/// one that the client does not know, so it is asked until another stands there.
 async fn out_of_memory(docker: &Docker, id: &str, tell: &Teller) {
-    if let Ok(found) = docker.inspect_container(id, None).await
-        && found.state.and_then(|state| state.oom_killed) == Some(true)
-    {
-        tell.say("The container had no memory left, and a process of it was killed.");
+    const LOOKS: u32 = 10;
+    for _ in 0..LOOKS {
+        match docker.inspect_container(id, None).await {
+            Ok(found) if found.state.as_ref().and_then(|state| state.oom_killed) == Some(true) => {
+                return tell.say("The container had no memory left, and a process of it was killed.");
+            }
+            Err(Error::JsonDataError { .. }) => tokio::time::sleep(RETRY / LOOKS).await,
+            Ok(_) | Err(_) => return,
+        }
     }
 }
