@@ -103,6 +103,8 @@ CONF
         fail 'the images could not be made'
     }
 
+    # What its helpers write into their working directory goes with the rest.
+    cd "$dir/tmp"
     own_podman "$dir" system service --time=0 "unix://$socket" >"$dir/service.log" 2>&1 </dev/null &
     echo $! >"$dir/pid"
     for _ in $(seq 200); do

@@ -123,8 +123,11 @@ async fn run(
                     reason: format!("The interpreter {program} of the script is not in the image {}.", image.reference),
                 },
                 _ => {
-                    if code == KILLED && !life.wanted {
-                        out_of_memory(&docker, &id, tell).await;
+                    // Not every runtime knows why.
+                    if let Some(memory) = inner.settings.limits.memory.filter(|_| code == KILLED && !life.wanted) {
+                        tell.say(format!(
+                            "Killed, perhaps because it wanted more than the {memory} bytes of memory it may have."
+                        ));
                     }
                     tell.event(Event::Exited { code: Some(code), signal: None });
                     Event::Gone
@@ -330,8 +333,8 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Waits for the end of a container, however often the runtime goes away meanwhile. One that has vanished was removed by
-/// somebody, by force.
+/// Waits for the end of a container, however often the runtime goes away meanwhile. One that has vanished was killed
+/// and removed by somebody.
 async fn exit_code(docker: &Docker, id: &str, mut drained: watch::Receiver<bool>) -> i32 {
     let code = |code: i64| i32::try_from(code).unwrap_or(-1);
     let mut looked = false;
@@ -365,19 +368,4 @@ async fn missing_interpreter(docker: &Docker, id: &str, intent: &ScriptIntent) -
     let options = ContainerArchiveInfoOptions { path: program.clone() };
     let answer = docker.get_container_archive_info(id, Some(options)).await;
     matches!(answer, Err(Error::DockerResponseServerError { status_code: 404, .. })).then_some(program)
-}
-
-/// Says it if a process had to go because the memory was used up. Podman's word for a container that has just ended is
-/// one that the client does not know, so it is asked until another stands there.
-async fn out_of_memory(docker: &Docker, id: &str, tell: &Teller) {
-    const LOOKS: u32 = 10;
-    for _ in 0..LOOKS {
-        match docker.inspect_container(id, None).await {
-            Ok(found) if found.state.as_ref().and_then(|state| state.oom_killed) == Some(true) => {
-                return tell.say("The container had no memory left, and a process of it was killed.");
-            }
-            Err(Error::JsonDataError { .. }) => tokio::time::sleep(RETRY / LOOKS).await,
-            Ok(_) | Err(_) => return,
-        }
-    }
 }

@@ -124,7 +124,7 @@ fn a_worker_that_dies_takes_its_container_along() {
 #[tokio::test]
 async fn a_runtime_that_is_away_is_named_with_the_place_where_it_was_looked_for() {
     let nowhere = "/nonexistent/podman.sock";
-    let host = Host::named("nobody".to_owned(), vec![nowhere.into()]);
+    let host = Host::without_runtime(nowhere);
     let seen = host.run(&Job::script("true")).await;
     let (fault, reason) = seen.refusal();
     assert_eq!(fault, Fault::Platform);

@@ -36,12 +36,20 @@ impl Host {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicI64 = AtomicI64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::named(format!("test:/{}/{number}", std::process::id()), vec![socket()])
+        Self::named(format!("test:/{}/{number}", std::process::id()), vec![socket()], Limits::default())
     }
 
-    pub(crate) fn named(worker: String, sockets: Vec<PathBuf>) -> Self {
+    pub(crate) fn limited(limits: Limits) -> Self {
+        Self::named(format!("limited:{}", std::process::id()), vec![socket()], limits)
+    }
+
+    pub(crate) fn without_runtime(place: &str) -> Self {
+        Self::named("nobody".to_owned(), vec![place.into()], Limits::default())
+    }
+
+    fn named(worker: String, sockets: Vec<PathBuf>, limits: Limits) -> Self {
         let keeper = env!("CARGO_BIN_EXE_chandler-guard").into();
-        let settings = Settings { worker: worker.clone(), sockets, keeper, limits: Limits::default() };
+        let settings = Settings { worker: worker.clone(), sockets, keeper, limits };
         Self { worker, containers: Containers::new(settings) }
     }
 

@@ -37,7 +37,7 @@ async fn a_starting_worker_removes_what_is_its_own() {
 
 #[tokio::test]
 async fn a_worker_starts_where_no_runtime_answers() {
-    let host = Host::named("nobody".to_owned(), vec!["/nonexistent".into()]);
+    let host = Host::without_runtime("/nonexistent");
     host.containers.sweep().await.unwrap();
     assert_eq!(host.containers.has_image("busybox").await, None);
     assert_eq!(Host::new().containers.has_image("localhost/busybox:1").await, Some(true));

@@ -2,6 +2,7 @@
 
 use chandler_runner::executor::Event;
 use chandler_runner::keep::Signal;
+use chandler_runner_containers::Limits;
 
 use crate::job::{Host, Job, Watched, ask};
 
@@ -40,4 +41,12 @@ async fn nothing_of_the_host_is_in_it() {
     assert!(out.contains("NoNewPrivs:\t1"), "{out}");
     assert!(!out.contains("podman.sock") && !out.contains("docker.sock"), "{out}");
     assert!(!out.contains("CARGO") && !out.contains("CHANDLER_TEST"), "{out}");
+}
+
+#[tokio::test]
+async fn what_takes_more_memory_than_it_may_is_ended_and_told_so() {
+    let host = Host::limited(Limits { memory: Some(64 << 20), pids: Some(64) });
+    let seen = host.run(&Job::script("x=$(yes | head -c 500000000); echo ${#x}")).await;
+    assert_eq!((seen.exit_code(), seen.stdout.len()), (Some(137), 0), "{seen:?}");
+    assert!(seen.said().contains("more than the 67108864 bytes of memory"), "{seen:?}");
 }
