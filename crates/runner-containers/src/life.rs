@@ -201,7 +201,9 @@ async fn start(
         }
         let reason = said::line(&error);
         return Err(if said::lacks_program(&error) {
-            Event::Refused { fault: Fault::Work, reason: format!("The script cannot be started: {reason}.") }
+            let program = script::command(intent).into_iter().next().unwrap_or_default();
+            let reason = format!("The interpreter {program} of the script cannot be started: {reason}.");
+            Event::Refused { fault: Fault::Work, reason }
         } else {
             Event::Refused { fault: Fault::Platform, reason: format!("No container could be started: {reason}.") }
         });
