@@ -5,8 +5,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chandler_model::jobs::{Fault, Intent};
 
@@ -14,6 +14,7 @@ use super::{Settings, script};
 use crate::executor::{BoxFuture, Event, Executor, Order, Orders, Running, Teller, Work};
 use crate::keep::leftovers::{self, Note};
 use crate::keep::{self, Cause, Keeper, Spec};
+use crate::sandbox;
 
 /// How long a process that an earlier life left may resist before the start is given up.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(30);
@@ -24,11 +25,33 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Local {
     settings: Arc<Settings>,
+    etc: Arc<Mutex<Etc>>,
+}
+
+/// What jobs may read of `/etc`, looked up now and then: the look takes longer than the rest of a job's start.
+#[derive(Debug, Default)]
+struct Etc {
+    looked_at: Option<Instant>,
+    open: Vec<PathBuf>,
+}
+
+/// After this long a change in `/etc` is seen by new jobs.
+const ETC_STALE: Duration = Duration::from_secs(60);
+
+impl Etc {
+    /// Blocks for some milliseconds when it has to look again.
+    fn open(&mut self) -> Vec<PathBuf> {
+        if self.looked_at.is_none_or(|at| at.elapsed() > ETC_STALE) {
+            self.open = sandbox::open_files();
+            self.looked_at = Some(Instant::now());
+        }
+        self.open.clone()
+    }
 }
 
 impl Local {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings }
+        Self { settings, etc: Arc::default() }
     }
 
     fn jobs_folder(&self) -> PathBuf {
@@ -71,8 +94,13 @@ impl Local {
     /// Makes the job's directory and says what is run in it.
     async fn prepare(&self, work: &Work, dir: PathBuf) -> Result<Spec, (Fault, String)> {
         let Intent::Script(intent) = &work.intent;
-        let (intent, settings) = (intent.clone(), Arc::clone(&self.settings));
-        let prepared = tokio::task::spawn_blocking(move || script::prepare(&intent, &dir, &settings)).await;
+        let (intent, settings, etc) = (intent.clone(), Arc::clone(&self.settings), Arc::clone(&self.etc));
+        let prepare = move || {
+            let mut spec = script::prepare(&intent, &dir, &settings)?;
+            spec.confinement.open = Some(etc.lock().unwrap_or_else(PoisonError::into_inner).open());
+            Ok(spec)
+        };
+        let prepared = tokio::task::spawn_blocking(prepare).await;
         let mut spec = prepared.map_err(|error| (Fault::Platform, format!("The worker failed: {error}.")))??;
         spec.renewed_at = work.claimed_at;
         spec.timing = work.timing.clone();
@@ -99,7 +127,7 @@ impl Local {
 impl Executor for Local {
     fn sweep(&self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async {
-            let this = Self { settings: Arc::clone(&self.settings) };
+            let this = Self::new(Arc::clone(&self.settings));
             tokio::task::spawn_blocking(move || this.clear()).await.map_err(io::Error::other)?
         })
     }
