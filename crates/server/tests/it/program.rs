@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ const BASIC: &str = "YWRtaW46Y29ycmVjdCBob3JzZQ==";
 /// A running `chandler serve`. Killed when dropped.
 pub(crate) struct Program {
     child: Child,
+    log: BufReader<ChildStderr>,
     address: String,
     folder: Arc<TempDir>,
 }
@@ -49,7 +50,8 @@ impl Program {
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let address = lines.find_map(|line| line.unwrap().split_once("http://").map(|(_, address)| address.to_owned()));
         let address = address.unwrap();
-        Self { child, address, folder: Arc::clone(folder) }
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log, address, folder: Arc::clone(folder) }
     }
 
     /// A call of the native API as the administrator: status and body.
@@ -92,10 +94,19 @@ impl Program {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
+    /// Waits until a line with that text is logged. What was logged up to then is not in [`Self::end`].
+    pub(crate) fn logs(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.log.read_line(&mut line).unwrap() > 0, "the program ended without logging {text:?}");
+        }
+    }
+
     /// Waits for the end: exit status and the log.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        self.log.read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap().code(), log)
     }
 }
