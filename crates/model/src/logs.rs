@@ -6,8 +6,6 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Bytes after which a new chunk starts.
 pub const CHUNK_MAX: usize = 32 * 1024;
-/// Bytes of the longest line; a longer one is split.
-pub const LINE_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]

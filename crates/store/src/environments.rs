@@ -36,7 +36,6 @@ record!(Environment {
 
 static BY_ID: Sql<Environment> = Sql::new("SELECT {columns} FROM environments WHERE id = $1");
 static BY_UID: Sql<Environment> = Sql::new("SELECT {columns} FROM environments WHERE uid = $1");
-static BY_NAME: Sql<Environment> = Sql::new("SELECT {columns} FROM environments WHERE unit = $1 AND name = $2");
 static LOCK: Sql<Environment> = Sql::new("SELECT {columns} FROM environments WHERE id = $1 {for_update}");
 static INSERT: Sql<Environment> = Sql::new(
     "INSERT INTO environments (uid, created_at, updated_at, created_by, updated_by, scope, organization_id, name, \
@@ -52,18 +51,13 @@ static UPDATE: Sql<Environment> = Sql::new(
 static SEEN: Sql<()> = Sql::new("UPDATE environments SET seen_digest = $3, seen_at = $4 WHERE id = $1 AND image = $2");
 static DELETE: Sql<()> = Sql::new("DELETE FROM environments WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &BY_NAME, &LOCK, &INSERT, &UPDATE, &SEEN, &DELETE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &LOCK, &INSERT, &UPDATE, &SEEN, &DELETE];
 
 pub async fn find(db: &Db, selector: Selector<Environment>) -> Result<Option<Environment>> {
     match selector {
         Selector::Id(id) => db.optional(&BY_ID, &[id.into()]).await,
         Selector::Uid(uid) => db.optional(&BY_UID, &[uid.into()]).await,
     }
-}
-
-pub async fn by_name(db: &Db, unit: Unit, name: &str) -> Result<Option<Environment>> {
-    db.optional(&BY_NAME, &[unit.0.into(), name.into()]).await
 }
 
 pub async fn lock(tx: &mut Tx, id: Id<Environment>) -> Result<Option<Environment>> {

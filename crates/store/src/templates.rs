@@ -33,8 +33,6 @@ record!(Template {
 // `living_templates` is the view of templates with the content of their active revision.
 static BY_ID: Sql<Template> = Sql::new("SELECT {columns} FROM living_templates WHERE id = $1");
 static BY_UID: Sql<Template> = Sql::new("SELECT {columns} FROM living_templates WHERE uid = $1");
-static BY_NAME: Sql<Template> =
-    Sql::new("SELECT {columns} FROM living_templates WHERE organization_id = $1 AND kind = $2 AND name = $3");
 static LOCK: Sql<i64> = Sql::new("SELECT id FROM templates WHERE id = $1 AND deleted_at IS NULL {for_update}");
 static KEEP: Sql<i64> = Sql::new("SELECT id FROM templates WHERE id = $1 AND deleted_at IS NULL {for_key_share}");
 static DRAW_ID: Sql<i64> = Sql::new("INSERT INTO unified_ids (kind) VALUES ('template') RETURNING id");
@@ -58,7 +56,6 @@ static DELETE: Sql<()> = Sql::new("DELETE FROM templates WHERE id = $1");
 pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
     &BY_ID,
     &BY_UID,
-    &BY_NAME,
     &LOCK,
     &KEEP,
     &DRAW_ID,
@@ -76,15 +73,6 @@ pub async fn find(db: &Db, selector: Selector<Template>) -> Result<Option<Templa
         Selector::Id(id) => db.optional(&BY_ID, &[id.into()]).await,
         Selector::Uid(uid) => db.optional(&BY_UID, &[uid.into()]).await,
     }
-}
-
-pub async fn by_name(
-    db: &Db,
-    organization: Id<Organization>,
-    kind: TemplateKind,
-    name: &str,
-) -> Result<Option<Template>> {
-    db.optional(&BY_NAME, &[organization.into(), kind.into(), name.into()]).await
 }
 
 /// Reads the row for change: nobody else changes it before this transaction ends.

@@ -1,10 +1,10 @@
 //! Statements on workers.
 
+use chandler_model::Uid;
 use chandler_model::workers::Worker;
-use chandler_model::{Id, Uid};
 use jiff::Timestamp;
 
-use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
+use crate::seam::{Catalogued, Result, Sql, Tx, record};
 
 record!(Worker { id, uid, name, slots, version, enabled, last_seen_at });
 
@@ -14,15 +14,10 @@ static REGISTER: Sql<Worker> = Sql::new(
      ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, version = excluded.version, \
      updated_at = excluded.updated_at, last_seen_at = excluded.last_seen_at RETURNING {columns}",
 );
-static BY_ID: Sql<Worker> = Sql::new("SELECT {columns} FROM workers WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&REGISTER, &BY_ID];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&REGISTER];
 
 /// A worker's row under its name, made or renewed.
 pub async fn register(tx: &mut Tx, uid: Uid, at: Timestamp, name: &str, slots: i64, version: &str) -> Result<Worker> {
     tx.one(&REGISTER, &[uid.into(), at.into(), name.into(), slots.into(), version.into()]).await
-}
-
-pub async fn by_id(db: &Db, id: Id<Worker>) -> Result<Option<Worker>> {
-    db.optional(&BY_ID, &[id.into()]).await
 }

@@ -35,9 +35,8 @@ static BEAT: Sql<()> =
     Sql::new("UPDATE job_queue SET beat = $3 WHERE job_id = $1 AND attempt = $2 AND hold = 'claimed' AND beat < $3");
 static HOLD: Sql<()> = Sql::new("UPDATE job_queue SET hold = $2, not_before = $3, worker_id = $4 WHERE job_id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM job_queue WHERE job_id = $1");
-static DEPTH: Sql<i64> = Sql::new("SELECT count(*) FROM job_queue WHERE hold = 'ready'");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE, &DEPTH];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE];
 
 pub async fn insert(tx: &mut Tx, job: &Job, hold: Hold) -> Result<()> {
     let args = [
@@ -86,9 +85,4 @@ pub async fn hold(
 /// Takes an ended job out of the queue.
 pub async fn delete(tx: &mut Tx, job: Id<Job>) -> Result<()> {
     tx.exec(&DELETE, &[job.into()]).await.map(drop)
-}
-
-/// How many jobs are ready and unclaimed.
-pub async fn depth(db: &Db) -> Result<i64> {
-    db.one(&DEPTH, &[]).await
 }
