@@ -137,6 +137,8 @@ CREATE TABLE templates (
 CREATE UNIQUE INDEX templates_uid ON templates (uid);
 CREATE UNIQUE INDEX templates_script_name ON templates (coalesce(live_organization_id, 0), name)
   WHERE kind = 'script' AND deleted_at IS NULL;
+CREATE UNIQUE INDEX templates_ansible_name ON templates (coalesce(live_organization_id, 0), name)
+  WHERE kind = 'ansible' AND deleted_at IS NULL;
 CREATE INDEX templates_organization ON templates (organization_id, kind, name);
 CREATE INDEX templates_live_organization ON templates (live_organization_id) WHERE live_organization_id IS NOT NULL;
 CREATE INDEX templates_environment ON templates (environment_id) WHERE environment_id IS NOT NULL;
@@ -159,27 +161,78 @@ CREATE INDEX templates_active_revision ON templates (active_revision_id) WHERE a
 CREATE VIEW living_templates AS
   SELECT t.*, r.spec FROM templates t JOIN template_revisions r ON r.id = t.active_revision_id WHERE t.deleted_at IS NULL;
 
+-- Bytes that rows point at. Those of states, plans and configurations are sealed, so no two rows share them.
+CREATE TABLE blobs (
+  id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, sha256 {bytes} NOT NULL, size {int} NOT NULL,
+  bytes {bytes}, orphaned_at {time}
+);
+CREATE UNIQUE INDEX blobs_uid ON blobs (uid);
+CREATE UNIQUE INDEX blobs_sha256 ON blobs (sha256);
+CREATE INDEX blobs_orphaned ON blobs (orphaned_at) WHERE orphaned_at IS NOT NULL;
+
+-- What Terraform is applied to. `live_organization_id` as with templates.
+CREATE TABLE workspaces (
+  id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL,
+  created_by {id} REFERENCES users (id), updated_by {id} REFERENCES users (id), version {int} NOT NULL DEFAULT 1, ext {json},
+  organization_id {id} NOT NULL REFERENCES organizations (id), flavour {text} NOT NULL, owner_id {id} REFERENCES users (id),
+  name {text} NOT NULL, name_key {text} NOT NULL, description {text}, locked {bool} NOT NULL DEFAULT false, lock_note {text},
+  deleted_at {time},
+  live_organization_id {int} GENERATED ALWAYS AS (CASE WHEN deleted_at IS NULL THEN organization_id END) STORED
+    REFERENCES organizations (live_id)
+);
+CREATE UNIQUE INDEX workspaces_uid ON workspaces (uid);
+CREATE UNIQUE INDEX workspaces_shared_name ON workspaces (organization_id, name)
+  WHERE flavour = 'shared' AND deleted_at IS NULL;
+CREATE INDEX workspaces_organization ON workspaces (organization_id, id);
+CREATE INDEX workspaces_live_organization ON workspaces (live_organization_id) WHERE live_organization_id IS NOT NULL;
+CREATE INDEX workspaces_owner ON workspaces (owner_id) WHERE owner_id IS NOT NULL;
+
+-- The current state of a workspace is its newest version that is final and not recovered.
+CREATE TABLE state_versions (
+  id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, created_by {id} REFERENCES users (id),
+  workspace_id {id} NOT NULL REFERENCES workspaces (id), serial {int}, lineage {text}, md5 {text}, size {int} NOT NULL,
+  blob_id {id} REFERENCES blobs (id), job_id {id}, attempt {int}, beat {int}, status {text} NOT NULL, origin {text} NOT NULL
+);
+CREATE UNIQUE INDEX state_versions_uid ON state_versions (uid);
+CREATE INDEX state_versions_workspace ON state_versions (workspace_id, id);
+CREATE INDEX state_versions_blob ON state_versions (blob_id) WHERE blob_id IS NOT NULL;
+CREATE INDEX state_versions_job ON state_versions (job_id) WHERE job_id IS NOT NULL;
+
 -- Jobs --------------------------------------------------------------------------------------------------------------
 
+-- What a job asks of its worker, and what a worker has: never changed, so that jobs and workers share rows.
+CREATE TABLE tag_sets (id {pk}, canonical {text} NOT NULL);
+CREATE UNIQUE INDEX tag_sets_canonical ON tag_sets (canonical);
+CREATE TABLE tag_set_pairs (
+  set_id {id} NOT NULL REFERENCES tag_sets (id), key {text} NOT NULL, value {text} NOT NULL, PRIMARY KEY (key, value, set_id)
+);
+CREATE INDEX tag_set_pairs_set ON tag_set_pairs (set_id);
+
+-- `kinds`: bit n is the n-th kind of docs/core/jobs.md 1.
 CREATE TABLE workers (
   id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL,
-  name {text} NOT NULL, slots {int} NOT NULL, version {text} NOT NULL, enabled {bool} NOT NULL DEFAULT true,
+  name {text} NOT NULL, organization_id {id} REFERENCES organizations (live_id), pool_id {id},
+  tag_set_id {id} NOT NULL REFERENCES tag_sets (id), kinds {int} NOT NULL,
+  slots {int} NOT NULL, version {text} NOT NULL, enabled {bool} NOT NULL DEFAULT true,
   last_seen_at {time}
 );
+CREATE INDEX workers_organization ON workers (organization_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX workers_tag_set ON workers (tag_set_id);
 CREATE UNIQUE INDEX workers_uid ON workers (uid);
 CREATE UNIQUE INDEX workers_name ON workers (name);
 
 -- No foreign keys: ids are never reused and a job outlives what it pointed at.
 CREATE TABLE jobs (
   id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL, updated_by {id},
-  family {text} NOT NULL, kind {text} NOT NULL, organization_id {id}, project_id {id},
-  template_id {id}, revision_id {id}, environment_id {id}, initiator_id {id},
+  family {text} NOT NULL, kind {text} NOT NULL, parent_id {id}, needs_job_id {id}, organization_id {id}, project_id {id},
+  template_id {id}, revision_id {id}, workspace_id {id}, environment_id {id}, pool_id {id}, initiator_id {id},
   dialect {text} NOT NULL, launch_type {text} NOT NULL, name {text} NOT NULL, description {text},
-  intent {json} NOT NULL, priority {int} NOT NULL DEFAULT 0,
+  intent {json} NOT NULL, sealed {bytes}, tag_set_id {id} NOT NULL, priority {int} NOT NULL DEFAULT 0,
   state {text} NOT NULL, stage {text}, stop_for {text}, waiting_for {text}, outcome {text},
   error {text}, exit_code {int}, retries_left {int} NOT NULL DEFAULT 0, returns {int} NOT NULL DEFAULT 0,
   attempt {int} NOT NULL DEFAULT 0, worker_id {id}, state_at {time} NOT NULL, started_at {time}, finished_at {time},
-  cancel_requested_at {time}, events_complete {bool} NOT NULL DEFAULT false,
+  cancel_requested_at {time}, canceler {text} NOT NULL DEFAULT 'person', delete_requested_at {time}, deleted_at {time},
+  base_state_id {id}, events_complete {bool} NOT NULL DEFAULT false,
   log_bytes {int} NOT NULL DEFAULT 0, log_lines {int} NOT NULL DEFAULT 0, log_truncated {bool} NOT NULL DEFAULT false,
   image {text}, digest {text}, snapshot {json} NOT NULL, ext {json}
 );
@@ -187,23 +240,56 @@ CREATE UNIQUE INDEX jobs_uid ON jobs (uid);
 CREATE INDEX jobs_organization ON jobs (organization_id, family, created_at, id);
 CREATE INDEX jobs_family ON jobs (family, id);
 CREATE INDEX jobs_template ON jobs (template_id, id);
+CREATE INDEX jobs_workspace ON jobs (workspace_id, id);
+CREATE INDEX jobs_parent ON jobs (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX jobs_needs ON jobs (needs_job_id) WHERE needs_job_id IS NOT NULL;
 CREATE INDEX jobs_environment ON jobs (environment_id, family, project_id, id);
 CREATE INDEX jobs_initiator ON jobs (initiator_id, id);
 
 -- The hot half of an unfinished job. Every transition locks this row first.
 CREATE TABLE job_queue (
-  job_id {id} NOT NULL PRIMARY KEY, hold {text} NOT NULL, priority {int} NOT NULL,
+  job_id {id} NOT NULL PRIMARY KEY, lane {text}, hold {text} NOT NULL, priority {int} NOT NULL,
   organization_id {id} REFERENCES organizations (live_id), family {text} NOT NULL, kind {text} NOT NULL,
+  tag_set_id {id} NOT NULL, pool_id {id},
   not_before {time}, attempt {int} NOT NULL DEFAULT 0, worker_id {id}, beat {int} NOT NULL DEFAULT 0
 );
-CREATE INDEX job_queue_ready ON job_queue (kind, priority, job_id) WHERE hold = 'ready';
+CREATE INDEX job_queue_ready ON job_queue (tag_set_id, kind, priority, job_id) WHERE hold = 'ready';
+CREATE INDEX job_queue_ready_organization ON job_queue (organization_id, tag_set_id, kind, priority, job_id)
+  WHERE hold = 'ready';
 CREATE INDEX job_queue_claimed ON job_queue (job_id) WHERE hold = 'claimed';
+CREATE INDEX job_queue_blocked ON job_queue (job_id) WHERE hold = 'blocked';
 CREATE INDEX job_queue_organization ON job_queue (organization_id) WHERE organization_id IS NOT NULL;
 CREATE INDEX job_queue_worker ON job_queue (worker_id) WHERE worker_id IS NOT NULL;
 
+-- What may not run together. A `hold` waits for holders of its key with a lower turn; a `wait` waits too, but nobody
+-- waits for it. Job 0 is a lock of somebody.
+CREATE TABLE job_keys (
+  job_id {id} NOT NULL, key {text} NOT NULL, mode {text} NOT NULL, turn {int} NOT NULL, PRIMARY KEY (job_id, key)
+);
+CREATE INDEX job_keys_key ON job_keys (key, mode, turn, job_id);
+-- Nothing but a sequence.
+CREATE TABLE turns (id {pk});
+
+CREATE TABLE job_steps (
+  id {pk}, uid {uuid} NOT NULL, job_id {id} NOT NULL, number {int} NOT NULL, name {text} NOT NULL, kind {text} NOT NULL,
+  state {text} NOT NULL, needs_decision {bool} NOT NULL, decision {text}, decided_by {id}, decided_at {time},
+  outcome {text}, started_at {time}, finished_at {time}
+);
+CREATE UNIQUE INDEX job_steps_uid ON job_steps (uid);
+CREATE UNIQUE INDEX job_steps_number ON job_steps (job_id, number);
+
+-- What a step leaves for a later one: a plan, its JSON, … Stored before the step is done.
+CREATE TABLE job_files (
+  id {pk}, job_id {id} NOT NULL, step {int} NOT NULL, name {text} NOT NULL, blob_id {id} NOT NULL REFERENCES blobs (id),
+  size {int} NOT NULL
+);
+CREATE UNIQUE INDEX job_files_name ON job_files (job_id, step, name);
+CREATE INDEX job_files_blob ON job_files (blob_id);
+
 CREATE TABLE job_attempts (
   id {pk}, uid {uuid} NOT NULL, job_id {id} NOT NULL, attempt {int} NOT NULL, worker_id {id} NOT NULL, node {text} NOT NULL,
-  state {text} NOT NULL, exit_code {int}, image {text}, digest {text}, started_at {time} NOT NULL, finished_at {time}
+  state {text} NOT NULL, exit_code {int}, image {text}, digest {text}, started_at {time} NOT NULL, finished_at {time},
+  process_left {bool} NOT NULL DEFAULT false
 );
 CREATE UNIQUE INDEX job_attempts_uid ON job_attempts (uid);
 CREATE UNIQUE INDEX job_attempts_number ON job_attempts (job_id, attempt);
@@ -214,12 +300,24 @@ CREATE TABLE job_transitions (
 );
 
 CREATE TABLE log_chunks (
-  job_id {id} NOT NULL, seq {int} NOT NULL, attempt {int} NOT NULL, at {time} NOT NULL, stream {text} NOT NULL,
+  job_id {id} NOT NULL, seq {int} NOT NULL, attempt {int} NOT NULL, step {int}, at {time} NOT NULL, stream {text} NOT NULL,
+  level {text} NOT NULL,
   first_line {int} NOT NULL, lines {int} NOT NULL, first_byte {int} NOT NULL, bytes {int} NOT NULL, data {bytes} NOT NULL,
   PRIMARY KEY (job_id, seq)
 );
 CREATE INDEX log_chunks_line ON log_chunks (job_id, first_line);
 CREATE INDEX log_chunks_byte ON log_chunks (job_id, first_byte);
+
+-- What an Ansible job did and printed; its log is the texts of these in order.
+CREATE TABLE task_events (
+  id {pk}, job_id {id} NOT NULL, counter {int} NOT NULL, attempt {int} NOT NULL, at {time} NOT NULL,
+  uuid {uuid} NOT NULL, parent_uuid {uuid}, event {text} NOT NULL, host_name {text}, play {text}, task {text}, role {text},
+  failed {bool} NOT NULL, changed {bool} NOT NULL, data {json} NOT NULL, stdout {text} NOT NULL,
+  start_line {int} NOT NULL, end_line {int} NOT NULL, first_byte {int} NOT NULL, bytes {int} NOT NULL
+);
+CREATE UNIQUE INDEX task_events_counter ON task_events (job_id, counter);
+CREATE INDEX task_events_line ON task_events (job_id, start_line, counter);
+CREATE INDEX task_events_parent ON task_events (job_id, parent_uuid);
 
 CREATE TABLE timers (
   id {pk}, due_at {time} NOT NULL, what {text} NOT NULL, kind {text} NOT NULL, row_id {id} NOT NULL

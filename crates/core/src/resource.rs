@@ -27,7 +27,13 @@ pub struct About<'a> {
 
 /// A row that rights are asked about and changes are recorded of.
 pub trait Resource: Sized + Send + Sync + 'static {
+    /// The kind that a missing row is told as.
     const KIND: Kind;
+
+    /// What this row is; another than `KIND` only where one table holds several kinds.
+    fn kind(&self) -> Kind {
+        Self::KIND
+    }
 
     fn about(&self) -> About<'_>;
     /// The fields that audit compares, in core names, without secrets.
@@ -93,6 +99,10 @@ impl Resource for Environment {
 impl Resource for Template {
     const KIND: Kind = Kind::ScriptTemplate;
 
+    fn kind(&self) -> Kind {
+        crate::templates::kind_of(self.kind)
+    }
+
     fn about(&self) -> About<'_> {
         About {
             id: self.id.get(),
@@ -112,6 +122,10 @@ impl Resource for Template {
 
 impl Resource for Job {
     const KIND: Kind = Kind::ScriptJob;
+
+    fn kind(&self) -> Kind {
+        crate::jobs::kind_of(self.family)
+    }
 
     fn about(&self) -> About<'_> {
         About {

@@ -56,7 +56,7 @@ pub struct TemplateFilter {
 impl Core {
     pub async fn create_template(&self, cx: &Cx, input: TemplateInput) -> Result<Template> {
         let organization = self.readable_organization(cx, input.organization).await?;
-        let permit = authz::create_in(cx, Kind::ScriptTemplate, Place::Organization(organization))?;
+        let permit = authz::create_in(cx, kind_of(input.spec.kind()), Place::Organization(organization))?;
         let mut check = Check::default();
         let name = check.take("name", names::check_name(&input.name));
         let description = check.take("description", optional_text(input.description, names::DESCRIPTION_MAX));
@@ -70,7 +70,7 @@ impl Core {
         let new = NewTemplate {
             by: cx.user_id(),
             organization_id: organization,
-            kind: TemplateKind::Script,
+            kind: spec.kind(),
             name: &name,
             description: description.as_deref(),
             environment_id: environment,
@@ -172,10 +172,22 @@ impl Core {
     }
 }
 
+/// What a template is to authorization.
+pub(crate) const fn kind_of(kind: TemplateKind) -> Kind {
+    match kind {
+        TemplateKind::Script => Kind::ScriptTemplate,
+        TemplateKind::Ansible => Kind::AnsibleTemplate,
+        TemplateKind::Flow => Kind::Flow,
+        TemplateKind::Workload => Kind::WorkloadTemplate,
+    }
+}
+
 /// Checks the content of a template or of a launch.
 pub(crate) fn check_spec(check: &mut Check, spec: &TemplateSpec) {
-    let TemplateSpec::Script(script) = spec;
-    check_script(check, script);
+    match spec {
+        TemplateSpec::Script(spec) => check_script(check, spec),
+        TemplateSpec::Ansible(_) | TemplateSpec::Flow(_) | TemplateSpec::Workload(_) => {}
+    }
 }
 
 fn check_script(check: &mut Check, spec: &ScriptSpec) {

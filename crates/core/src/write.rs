@@ -53,8 +53,8 @@ impl Core {
 impl Write<'_> {
     /// Reports a row that was made.
     pub(crate) fn created<T: Resource>(&mut self, permit: &Permit, row: &T) -> Result<()> {
-        if permit.kind != T::KIND {
-            return Err(Error::internal(format!("a permit for {:?} does not make a {:?}", permit.kind, T::KIND)));
+        if permit.kind != row.kind() {
+            return Err(Error::internal(format!("a permit for {:?} does not make a {:?}", permit.kind, row.kind())));
         }
         let changes = row.fields().into_iter().map(|(name, value)| (name, pair(Value::Null, value))).collect();
         self.entry(AuditAction::Create, row, changes);
@@ -104,7 +104,7 @@ impl Write<'_> {
             dialect: self.cx.dialect,
             request_id: self.cx.request_id.clone(),
             action,
-            kind: T::KIND,
+            kind: row.kind(),
             row_id: about.id,
             row_uid: about.uid,
             title: about.title.to_owned(),
@@ -116,7 +116,7 @@ impl Write<'_> {
     fn count<T: Resource>(&mut self, row: &T, delta: i64) {
         let Some(unit) = row.about().unit else { return };
         for unit in [unit, Unit::ALL] {
-            self.tallies.entry((T::KIND.word(), unit)).or_insert((T::KIND, 0)).1 += delta;
+            self.tallies.entry((row.kind().word(), unit)).or_insert((row.kind(), 0)).1 += delta;
         }
     }
 

@@ -17,7 +17,15 @@ pub enum Kind {
     Token,
     Environment,
     ScriptTemplate,
+    AnsibleTemplate,
+    Flow,
+    WorkloadTemplate,
     ScriptJob,
+    AnsibleJob,
+    TerraformRun,
+    Workload,
+    SharedWorkspace,
+    State,
     Setting,
 }
 

@@ -16,11 +16,14 @@ pub mod organizations;
 pub mod paging;
 pub mod patch;
 pub mod run_spec;
+pub mod tags;
+pub mod task_events;
 pub mod templates;
 pub mod tokens;
 pub mod users;
 pub mod words;
 pub mod workers;
+pub mod workspaces;
 
 pub use ids::{Id, Uid};
 pub use json::{Json, RawJson};

@@ -29,6 +29,25 @@ pub struct RunSpec {
     pub tty: Option<bool>,
 }
 
+impl RunSpec {
+    /// Lays another over this one: what is set there counts. Variables are merged by name.
+    pub fn lay(&mut self, over: Self) {
+        let Self { command, args, working_dir, env, create_home, stdin, tty } = over;
+        self.command = command.or(self.command.take());
+        self.args = args.or(self.args.take());
+        self.working_dir = working_dir.or(self.working_dir.take());
+        self.create_home = create_home.or(self.create_home);
+        self.stdin = stdin.or(self.stdin);
+        self.tty = tty.or(self.tty);
+        for variable in env {
+            match self.env.iter_mut().find(|present| present.name == variable.name) {
+                Some(present) => *present = variable,
+                None => self.env.push(variable),
+            }
+        }
+    }
+}
+
 /// One environment variable. Without a value it is a name with instructions only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

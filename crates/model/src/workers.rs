@@ -3,7 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::jobs::JobKinds;
+use crate::organizations::Organization;
 use crate::{Id, Uid};
+
+/// Names the table of tag sets for `Id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagSet {}
 
 /// A worker as the queue sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -11,6 +17,10 @@ pub struct Worker {
     pub id: Id<Self>,
     pub uid: Uid,
     pub name: String,
+    /// Whose jobs it runs; none = everybody's.
+    pub organization_id: Option<Id<Organization>>,
+    pub tag_set_id: Id<TagSet>,
+    pub kinds: JobKinds,
     pub slots: i64,
     pub version: String,
     pub enabled: bool,

@@ -5,5 +5,7 @@
 
 pub mod executor;
 pub mod keep;
+pub mod recipe;
 pub mod sandbox;
+pub mod tools;
 pub mod worker;

@@ -2,7 +2,7 @@
 
 use chandler_model::Id;
 use chandler_model::jobs::Job;
-use chandler_model::logs::{Chunk, NewChunk, Stream};
+use chandler_model::logs::{Chunk, Level, NewChunk, Stream};
 use jiff::Timestamp;
 
 use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
@@ -11,15 +11,17 @@ use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
 struct StoredChunk {
     seq: i64,
     attempt: i64,
+    step: Option<i64>,
     at: Timestamp,
     stream: Stream,
+    level: Level,
     first_line: i64,
     lines: i64,
     first_byte: i64,
     data: Vec<u8>,
 }
 
-record!(StoredChunk { seq, attempt, at, stream, first_line, lines, first_byte, data });
+record!(StoredChunk { seq, attempt, step, at, stream, level, first_line, lines, first_byte, data });
 
 /// Where a job's log ends: what the next chunk is numbered from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +40,8 @@ static TAIL: Sql<Tail> = Sql::new(
      WHERE job_id = $1 ORDER BY seq DESC LIMIT 1",
 );
 static INSERT: Sql<()> = Sql::new(
-    "INSERT INTO log_chunks (job_id, seq, attempt, at, stream, first_line, lines, first_byte, bytes, data) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    "INSERT INTO log_chunks (job_id, seq, attempt, step, at, stream, level, first_line, lines, first_byte, bytes, \
+     data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 );
 static AFTER: Sql<StoredChunk> =
     Sql::new("SELECT {columns} FROM log_chunks WHERE job_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
@@ -59,8 +61,10 @@ pub async fn append(tx: &mut Tx, job: Id<Job>, attempt: i64, tail: Tail, chunk: 
         job.into(),
         (tail.seq + 1).into(),
         attempt.into(),
+        chunk.step.into(),
         chunk.at.into(),
         chunk.stream.into(),
+        chunk.level.into(),
         (tail.lines + 1).into(),
         lines.into(),
         tail.bytes.into(),
@@ -79,8 +83,10 @@ pub async fn after(db: &Db, job: Id<Job>, seq: i64, limit: i64) -> Result<Vec<Ch
         .map(|c| Chunk {
             seq: c.seq,
             attempt: c.attempt,
+            step: c.step,
             at: c.at,
             stream: c.stream,
+            level: c.level,
             first_line: c.first_line,
             lines: c.lines,
             first_byte: c.first_byte,

@@ -17,7 +17,7 @@ pub(crate) use access::{SYSTEM_ADMIN, SYSTEM_SCOPE, subject};
 use crate::cx::{Actor, Cx};
 use crate::error::{Denied, Error, Kind as ErrorKind, Result};
 use crate::resource::Resource;
-use crate::{Core, jobs};
+use crate::Core;
 use chandler_model::ids::Selector;
 
 /// A row that the actor may do `action` to. Only this module makes one.
@@ -65,10 +65,11 @@ pub async fn find<T: Resource>(
     let Some(row) = T::load(core.db(), selector.into()).await? else {
         return Err(Error::absent(T::KIND, action));
     };
-    if allowed(cx, action, T::KIND) {
+    let kind = row.kind();
+    if allowed(cx, action, kind) {
         Ok(Authorized { row, action })
     } else {
-        Err(ErrorKind::Denied { why: Denied::Hidden, action, resource: T::KIND }.into())
+        Err(ErrorKind::Denied { why: Denied::Hidden, action, resource: kind }.into())
     }
 }
 
@@ -100,10 +101,10 @@ pub fn create_own_token(cx: &Cx) -> Result<Permit> {
     }
 }
 
-/// The right to start work from a row that may be executed: a launch creates a job below its anchor.
-pub fn launch_from<T: Resource>(anchor: &Authorized<T>) -> Result<Permit> {
+/// The right to start work of a kind from a row that may be executed: a launch creates a job below its anchor.
+pub fn launch_from<T: Resource>(anchor: &Authorized<T>, kind: Kind) -> Result<Permit> {
     if anchor.action == Action::Execute {
-        Ok(Permit { kind: jobs::KIND })
+        Ok(Permit { kind })
     } else {
         Err(ErrorKind::Denied { why: Denied::Forbidden, action: Action::Execute, resource: T::KIND }.into())
     }

@@ -2,7 +2,7 @@
 //! then writes queue and job (`docs/core/jobs.md` 4.1).
 
 use chandler_model::Id;
-use chandler_model::jobs::{Hold, Intent, Job};
+use chandler_model::jobs::{Hold, Job};
 use chandler_model::workers::Worker;
 use chandler_store::jobs::{attempts, queue, rows};
 use chandler_store::{Tx, logs, timers};
@@ -94,7 +94,10 @@ pub(super) async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect
     let timer = job.id.get();
     for effect in effects {
         match *effect {
-            Effect::Enqueue => queue::insert(tx, job, Hold::Ready).await?,
+            Effect::Enqueue => {
+                let tags = chandler_store::tags::intern(tx, &chandler_model::tags::Tags::default()).await?;
+                queue::insert(tx, job, tags, None, Hold::Ready).await?;
+            }
             Effect::Requeue(When::Now) => queue::hold(tx, job.id, Hold::Ready, None, None).await?,
             Effect::Requeue(When::AfterBackOff) => {
                 let not_before = after(now, timing.back_off);
@@ -148,9 +151,8 @@ async fn note_log_end(core: &Core, tx: &mut Tx, job: &mut Job) -> Result<()> {
 
 /// How long a clock of this job runs; none = for ever.
 fn limit(job: &Job, clock: Clock) -> Option<std::time::Duration> {
-    let Intent::Script(script) = &job.intent.0;
     match clock {
-        Clock::Run => script.spec.timeout_s.map(|s| std::time::Duration::from_secs(u64::from(s))),
+        Clock::Run => job.intent.timeout_s().map(|s| std::time::Duration::from_secs(u64::from(s))),
         // Of other kinds.
         Clock::Claim | Clock::Flow => None,
     }

@@ -1,11 +1,14 @@
 //! Launching: a job is made from a template or from content given at the launch, resolved into an intent that never
 //! changes, and queued, in one transaction.
 
-use chandler_model::environments::Environment;
+use chandler_model::environments::{Environment, Pull, RunImage};
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Intent, Job, LaunchType, ScriptIntent, Snapshot};
+use chandler_model::jobs::{
+    AnsibleIntent, ContainerIntent, Intent, Job, LaunchType, ScriptIntent, Snapshot, TerraformIntent,
+};
 use chandler_model::kinds::{Action, Place};
 use chandler_model::organizations::Organization;
+use chandler_model::tags::Tags;
 use chandler_model::templates::{Template, TemplateRevision, TemplateSpec};
 use chandler_model::{Id, Json, names};
 use chandler_store::jobs::rows::NewJob;
@@ -55,9 +58,7 @@ impl Core {
     /// Queues a job and returns it.
     pub async fn launch_job(&self, cx: &Cx, input: JobInput) -> Result<Job> {
         let plan = self.plan(cx, &input).await?;
-        let TemplateSpec::Script(script) = &plan.spec;
-        let image = plan.environment.as_ref().and_then(Environment::run_image);
-        let intent = Json(Intent::Script(ScriptIntent { spec: script.clone(), image }));
+        let intent = Json(intent(&plan)?);
         let snapshot = Json(Snapshot {
             organization: Some(plan.organization.title.clone()),
             template: plan.template.as_ref().map(|template| template.name.clone()),
@@ -74,6 +75,7 @@ impl Core {
                 }
                 revision = Some(template.active_revision_id);
             }
+            let tags = chandler_store::tags::intern(w.tx, &Tags::default()).await?;
             let new = NewJob {
                 uid: self.uid(),
                 at: cx.now,
@@ -83,13 +85,18 @@ impl Core {
                 template_id: plan.template.as_ref().map(|template| template.id),
                 revision_id: revision,
                 environment_id: plan.environment.as_ref().map(|environment| environment.id),
+                workspace_id: None,
+                parent_id: None,
+                needs_job_id: None,
                 initiator_id: cx.user_id(),
                 dialect: cx.dialect,
                 launch_type: LaunchType::Manual,
                 name: &plan.name,
                 intent: &intent,
+                sealed: None,
+                tags,
                 priority: input.priority,
-                retries_left: i64::from(script.retries),
+                retries_left: i64::from(plan.spec.retries()),
                 snapshot: &snapshot,
             };
             let job = rows::insert(w.tx, &new).await?;
@@ -115,14 +122,15 @@ impl Core {
         let (permit, organization, template, spec) = match &input.what {
             What::Template(id) => {
                 let template = self.launchable(cx, *id).await?;
-                let permit = authz::launch_from(&template)?;
+                let permit = authz::launch_from(&template, super::kind_of_template(template.kind))?;
                 let template = template.into_inner();
                 let spec = template.spec.0.clone();
                 (permit, template.organization_id, Some(template), spec)
             }
             What::Content { organization, spec } => {
                 let organization = self.readable_organization(cx, *organization).await?;
-                (authz::create_in(cx, KIND, Place::Organization(organization))?, organization, None, spec.clone())
+                let permit = authz::create_in(cx, super::kind_of_template(spec.kind()), Place::Organization(organization))?;
+                (permit, organization, None, spec.clone())
             }
         };
         let organization = organizations::find(self.db(), Selector::Id(organization))
@@ -161,4 +169,26 @@ impl Core {
             None => Ok(None),
         }
     }
+}
+
+/// What the worker is told, resolved.
+fn intent(plan: &Plan) -> Result<Intent> {
+    let image = plan.environment.as_ref().and_then(Environment::run_image);
+    Ok(match plan.spec.clone() {
+        TemplateSpec::Script(spec) => Intent::Script(ScriptIntent { spec, image }),
+        TemplateSpec::Ansible(spec) => Intent::Ansible(AnsibleIntent { spec, image }),
+        TemplateSpec::Flow(spec) => Intent::Terraform(TerraformIntent { spec, image }),
+        TemplateSpec::Workload(spec) => {
+            let image = match spec.image {
+                Some(reference) => {
+                    let pull = spec.pull.unwrap_or_else(|| Pull::of(&reference));
+                    RunImage { reference, pull, pin: None }
+                }
+                None => image.ok_or_else(|| Error::field("spec.image", Code::Required))?,
+            };
+            let mut run = plan.environment.as_ref().map(|environment| environment.spec.0.clone()).unwrap_or_default();
+            run.lay(spec.run);
+            Intent::Container(ContainerIntent { image, run, timeout_s: spec.timeout_s })
+        }
+    })
 }

@@ -1,11 +1,13 @@
 //! What a worker may say and is told. The embedded worker calls these functions; a remote one will say the same things
 //! over HTTP. Every word names job and attempt, and a word of an attempt that no longer holds its job changes nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chandler_model::Id;
-use chandler_model::jobs::{Fault, Intent, Job, JobKind, Stage, State, StopFor};
-use chandler_model::logs::{NewChunk, Stream};
+use chandler_model::jobs::{Fault, Intent, Job, JobKind, JobKinds, JobStep, Stage, State, StopFor, Success};
+use chandler_model::logs::{Entry, Level, NewChunk, Stream};
+use chandler_model::tags::Tags;
 use chandler_model::workers::Worker;
 use chandler_store::jobs::{attempts, queue, rows};
 use chandler_store::seam::Notice;
@@ -13,7 +15,7 @@ use chandler_store::{Tx, environments, logs, workers};
 use jiff::Timestamp;
 
 use super::engine::{self, From, Moved};
-use super::step::{Blame, Event, Exit, Refused, Steps};
+use super::step::{Blame, Event, Exit, Refused};
 use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE, Timing};
 use tokio::sync::broadcast;
 
@@ -24,6 +26,8 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub struct Hello {
     pub name: String,
+    pub tags: Tags,
+    pub kinds: JobKinds,
     pub slots: i64,
     pub version: String,
 }
@@ -35,6 +39,73 @@ pub struct Assignment {
     pub attempt: i64,
     pub name: String,
     pub intent: Intent,
+    /// All steps, in order; empty for a job without.
+    pub steps: Vec<JobStep>,
+}
+
+/// What an attempt is handed when it begins: everything that is no part of the intent.
+#[derive(Clone, Debug, Default)]
+pub struct Materials {
+    /// The state that it starts from; none if its workspace has none yet.
+    pub state: Option<Vec<u8>>,
+    /// What earlier steps left.
+    pub files: Vec<JobFile>,
+    pub secrets: Secrets,
+    /// For the registry of the job's image.
+    pub registry: Option<RegistryLogin>,
+}
+
+/// A file that a step left.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JobFile {
+    pub step: i64,
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// What only the job may see, as files and environment.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    pub env: BTreeMap<String, String>,
+    /// By path in the job's directory.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Secrets {
+    /// The values that must not be seen in its log.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.env.values().map(String::as_bytes).chain(self.files.values().map(Vec::as_slice))
+    }
+}
+
+/// Who the worker is to a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// Authority, as it stands in the image's name; `docker.io` for none.
+    pub host: String,
+    pub username: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for JobFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of step {} ({} bytes)", self.name, self.step, self.bytes.len())
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets")
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("files", &self.files.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for RegistryLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryLogin").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// One attempt, as its worker names it.
@@ -53,16 +124,25 @@ pub enum Report {
         image: String,
         digest: String,
     },
-    Done,
+    /// This step was done well; a job without steps has one, number 1.
+    Done {
+        step: i64,
+        outcome: Option<Success>,
+    },
     Error {
         fault: Fault,
+        /// A sentence.
         message: String,
         exit_code: Option<i64>,
+        /// The first thing that the tool itself complained of.
+        diagnostic: Option<String>,
     },
     Stopped {
         exit_code: Option<i64>,
     },
     KillUnanswered,
+    /// What did not answer the KILL is gone. Said of attempts that are over too.
+    ProcessGone,
     /// The worker wants to stop it itself: it is being shut down.
     Drain,
 }
@@ -87,8 +167,21 @@ pub trait WorkerLink: Clone + Send + Sync + 'static {
     fn claim(&self, worker: &Worker, slots: i64) -> impl Future<Output = Result<Vec<Assignment>>> + Send;
     /// Says that an attempt lives. `beat` grows with every beat, log batch and report of the attempt.
     fn beat(&self, attempt: Attempt, beat: i64) -> impl Future<Output = Result<Order>> + Send;
+    /// What the attempt needs to begin; none if it is not the worker's any more.
+    fn materials(&self, attempt: Attempt) -> impl Future<Output = Result<Option<Materials>>> + Send;
     /// Appends to the log; it is a beat too.
-    fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> impl Future<Output = Result<Order>> + Send;
+    fn log(&self, attempt: Attempt, beat: i64, entries: &[Entry]) -> impl Future<Output = Result<Order>> + Send;
+    /// Hands in the state as it stands now; it is a beat too, and an older one than the last changes nothing. Accepted
+    /// of attempts that are over: then it is kept as recovered.
+    fn state(&self, attempt: Attempt, beat: i64, state: &[u8]) -> impl Future<Output = Result<Order>> + Send;
+    /// Hands in what the step leaves, before the step is reported done. The same name again replaces it.
+    fn file(
+        &self,
+        attempt: Attempt,
+        step: i64,
+        name: &str,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<Order>> + Send;
     fn report(&self, attempt: Attempt, report: Report) -> impl Future<Output = Result<Order>> + Send;
     /// What the worker should look at, from now on.
     fn wakes(&self) -> impl Wakes;
@@ -135,7 +228,18 @@ impl WorkerLink for Embedded {
         let uid = core.uid();
         let row = core
             .db()
-            .write(async |tx| workers::register(tx, uid, now, &hello.name, hello.slots, &hello.version).await)
+            .write(async |tx| {
+                let tags = chandler_store::tags::intern(tx, &hello.tags).await?;
+                let registration = workers::Registration {
+                    name: &hello.name,
+                    organization: None,
+                    tags,
+                    kinds: hello.kinds,
+                    slots: hello.slots,
+                    version: &hello.version,
+                };
+                workers::register(tx, uid, now, &registration).await
+            })
             .await?;
         Ok(row)
     }
@@ -151,7 +255,7 @@ impl WorkerLink for Embedded {
                 for row in &claimed {
                     if let Some(job) = engine::begin(core, tx, row, worker, now).await? {
                         let Job { id, attempt, name, intent, .. } = job;
-                        assignments.push(Assignment { job: id, attempt, name, intent: intent.0 });
+                        assignments.push(Assignment { job: id, attempt, name, intent: intent.0, steps: Vec::new() });
                     }
                 }
                 Ok(assignments)
@@ -169,7 +273,19 @@ impl WorkerLink for Embedded {
             .await
     }
 
-    async fn log(&self, attempt: Attempt, beat: i64, chunks: &[NewChunk]) -> Result<Order> {
+    async fn materials(&self, _attempt: Attempt) -> Result<Option<Materials>> {
+        Ok(Some(Materials::default()))
+    }
+
+    async fn state(&self, _attempt: Attempt, _beat: i64, _state: &[u8]) -> Result<Order> {
+        Ok(Order::Continue)
+    }
+
+    async fn file(&self, _attempt: Attempt, _step: i64, _name: &str, _bytes: &[u8]) -> Result<Order> {
+        Ok(Order::Continue)
+    }
+
+    async fn log(&self, attempt: Attempt, beat: i64, entries: &[Entry]) -> Result<Order> {
         let limit = self.core.job_settings().log_max;
         self.core
             .db()
@@ -180,7 +296,8 @@ impl WorkerLink for Embedded {
                     return Ok(told);
                 }
                 let mut tail = logs::tail(tx, attempt.job).await?;
-                for chunk in chunks {
+                for entry in entries {
+                    let Entry::Chunk(chunk) = entry else { continue };
                     if tail.bytes > limit {
                         break;
                     }
@@ -200,11 +317,15 @@ impl WorkerLink for Embedded {
                 let event = match report.clone() {
                     Report::Ran { image, digest } => return note_image(tx, attempt, &image, &digest, now).await,
                     Report::Stage(stage) => Event::Stage(stage),
-                    Report::Done => Event::StepDone { step: Steps::SINGLE, outcome: None },
-                    Report::Error { fault, message, exit_code } => {
-                        Event::Error { blame: blame(fault), reason: message, exit: exit(exit_code) }
+                    Report::Done { step, outcome } => Event::StepDone { step, outcome },
+                    Report::Error { fault, message, exit_code, diagnostic } => {
+                        let exit = Exit { code: exit_code, diagnostic };
+                        Event::Error { blame: blame(fault), reason: message, exit }
                     }
-                    Report::Stopped { exit_code } => Event::Stopped { exit: exit(exit_code) },
+                    Report::Stopped { exit_code } => {
+                        Event::Stopped { exit: Exit { code: exit_code, diagnostic: None } }
+                    }
+                    Report::ProcessGone => return Ok(Order::Gone),
                     Report::KillUnanswered => Event::KillUnanswered,
                     Report::Drain => Event::Drain,
                 };
@@ -272,7 +393,8 @@ async fn append_within(
     }
     let kept = NewChunk { bytes: chunk.bytes[..room].to_vec(), ..chunk.clone() };
     let tail = if room > 0 { logs::append(tx, attempt.job, attempt.number, tail, &kept).await? } else { tail };
-    let mark = NewChunk { at: chunk.at, stream: Stream::System, bytes: TRUNCATED.as_bytes().to_vec() };
+    let bytes = TRUNCATED.as_bytes().to_vec();
+    let mark = NewChunk { stream: Stream::System, level: Level::Warn, bytes, ..chunk.clone() };
     Ok(logs::append(tx, attempt.job, attempt.number, tail, &mark).await?)
 }
 
@@ -282,10 +404,6 @@ fn blame(fault: Fault) -> Blame {
         Fault::Work => Blame::Work,
         Fault::Platform | Fault::Timeout | Fault::Lost | Fault::Dependency => Blame::Platform,
     }
-}
-
-fn exit(code: Option<i64>) -> Exit {
-    Exit { code, diagnostic: None }
 }
 
 /// Writes down what really runs: with the job, with its attempt, with the environment that named it.

@@ -13,6 +13,8 @@ pub mod step;
 mod timing;
 
 use chandler_model::Kind;
+use chandler_model::jobs::JobFamily;
+use chandler_model::templates::TemplateKind;
 
 pub use chandler_store::jobs::attempts::{Attempt, Transition};
 pub use chandler_store::jobs::rows::{Part, Standing};
@@ -22,8 +24,33 @@ pub use log::{LogReader, Mode};
 pub use requests::JobFilter;
 pub use timing::Timing;
 
-/// What jobs of this slice are to authorization.
+/// What a job is to authorization before anybody knows which.
 pub(crate) const KIND: Kind = Kind::ScriptJob;
+
+/// What jobs of a family are to authorization.
+pub(crate) const fn kind_of(family: JobFamily) -> Kind {
+    match family {
+        JobFamily::AnsibleJob => Kind::AnsibleJob,
+        JobFamily::TerraformRun => Kind::TerraformRun,
+        JobFamily::Workload => Kind::Workload,
+        // Those of the dialects come with them.
+        JobFamily::ScriptJob
+        | JobFamily::ProvisionerJob
+        | JobFamily::InferenceWorkload
+        | JobFamily::HostBuild
+        | JobFamily::HostJob => Kind::ScriptJob,
+    }
+}
+
+/// What a job of a template is to authorization.
+const fn kind_of_template(kind: TemplateKind) -> Kind {
+    match kind {
+        TemplateKind::Script => Kind::ScriptJob,
+        TemplateKind::Ansible => Kind::AnsibleJob,
+        TemplateKind::Flow => Kind::TerraformRun,
+        TemplateKind::Workload => Kind::Workload,
+    }
+}
 
 /// Notice: something about this job changed (its id).
 pub const JOB_NOTICE: &str = "job";

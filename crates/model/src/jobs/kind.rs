@@ -79,6 +79,29 @@ impl JobKind {
     }
 }
 
+/// A set of kinds, stored as one number: bit n stands for the n-th kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobKinds(pub i64);
+
+impl JobKinds {
+    pub const ALL: Self = Self((1 << JobKind::VARIANTS.len()) - 1);
+
+    #[must_use]
+    pub fn of(kinds: &[JobKind]) -> Self {
+        Self(kinds.iter().fold(0, |bits, kind| bits | 1 << *kind as i64))
+    }
+
+    #[must_use]
+    pub const fn has(self, kind: JobKind) -> bool {
+        self.0 & (1 << kind as i64) != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = JobKind> {
+        JobKind::VARIANTS.iter().copied().filter(move |kind| self.has(*kind))
+    }
+}
+
 /// What a job is to authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ mod row;
 mod state;
 mod step;
 
-pub use kind::{JobFamily, JobKind, Repeat};
-pub use row::{Intent, Job, LaunchType, ScriptIntent, Snapshot};
-pub use state::{Canceled, Fault, Hold, Stage, State, StateColumns, StopFor, Success, WaitingFor};
+pub use kind::{JobFamily, JobKind, JobKinds, Repeat};
+pub use row::{AnsibleIntent, ContainerIntent, Intent, Job, LaunchType, ScriptIntent, Snapshot, TerraformIntent};
+pub use state::{Canceled, Canceler, Fault, Hold, Stage, State, StateColumns, StopFor, Success, WaitingFor};
 pub use step::{Decision, JobStep, StepKind, StepState, Verdict};

@@ -97,6 +97,28 @@ pub enum Canceled {
     System,
 }
 
+/// Who wants a job's end.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Canceler {
+    #[default]
+    Person,
+    /// The installation: what the job hangs on is being deleted, or its parent has run out of time.
+    System,
+}
+
+impl From<Canceler> for Canceled {
+    fn from(by: Canceler) -> Self {
+        match by {
+            Canceler::Person => Self::Request,
+            Canceler::System => Self::System,
+        }
+    }
+}
+
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {

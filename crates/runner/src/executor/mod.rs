@@ -12,12 +12,15 @@ use std::io;
 use std::pin::Pin;
 
 use chandler_model::Id;
-use chandler_model::jobs::{Fault, Intent, Job};
+use chandler_core::jobs::link::RegistryLogin;
+use chandler_model::environments::RunImage;
+use chandler_model::jobs::{Fault, Job};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::keep::{Boottime, Signal, Timing};
+use crate::recipe::Program;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a job writes, by bytes, until nothing of it can write any more.
@@ -27,9 +30,11 @@ pub type Output = Box<dyn AsyncRead + Send + Unpin>;
 pub trait Executor: fmt::Debug + Send + Sync + 'static {
     /// Ends and removes what an earlier life of this worker left. Called once, before anything is started.
     ///
+    /// Returns the kept files that it finds, before it removes them.
+    ///
     /// # Errors
     /// Something that was left does not end. Then nothing may be claimed.
-    fn sweep(&self) -> BoxFuture<'_, io::Result<()>>;
+    fn sweep(&self) -> BoxFuture<'_, io::Result<Vec<Left>>>;
 
     /// Begins the work. Preparations that take long go on afterwards; whatever goes wrong is an event.
     fn start(&self, work: Work) -> BoxFuture<'_, Running>;
@@ -40,18 +45,33 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
 pub struct Work {
     pub job: Id<Job>,
     pub attempt: i64,
-    pub intent: Intent,
+    pub program: Program,
+    /// None = a local process.
+    pub image: Option<RunImage>,
+    /// For the registry of the image.
+    pub registry: Option<RegistryLogin>,
     /// When the claim that allowed this attempt was sent: the first renewal of the lease.
     pub claimed_at: Boottime,
     pub timing: Timing,
 }
 
+/// What an earlier life of the worker left of an attempt: files that were to be kept, by path.
+#[derive(Clone, Debug)]
+pub struct Left {
+    pub job: Id<Job>,
+    pub attempt: i64,
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
 /// What happens to the work: first some `Said`, then `Started` or a last event; after `Started` one `Exited`, then `Gone`.
+/// `File` comes while it runs and between `Exited` and `Gone`.
 /// `Gone`, `KillUnanswered`, `Refused` and `Lost` are last, and may come at any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A line for the job's log that the job did not write.
     Said(String),
+    /// A kept file stands like this now.
+    File { path: String, bytes: Vec<u8> },
     /// It runs; in a container, of this image.
     Started { ran: Option<Ran> },
     /// Its main process has ended. What else belongs to it is being ended.

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use chandler_core::jobs::Timing;
-use chandler_core::jobs::link::{Assignment, Order, Report, WorkerLink};
+use chandler_core::jobs::link::{Assignment, Materials, Order, Report, WorkerLink};
 use chandler_model::Id;
-use chandler_model::jobs::{Fault, Intent, Job, Stage};
-use chandler_model::logs::{NewChunk, Stream};
+use chandler_model::jobs::{Fault, Job, Stage};
+use chandler_model::logs::{Entry, Level, NewChunk, Stream};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::output::Output;
 use super::{Executors, RETRY, Settings, name_of};
 use crate::executor::{Event, Executor, Ran, Running, Work};
+use crate::tools;
 use crate::keep::{Boottime, Signal, Timing as Lease};
 
 /// One attempt at one job.
@@ -88,15 +89,26 @@ impl<L: WorkerLink> Attempt<L> {
             Err(reason) => return self.give_up(Fault::Platform, reason).await,
         };
         let Assignment { job, attempt, ref intent, .. } = self.assignment;
-        let work = Work { job, attempt, intent: intent.clone(), claimed_at: self.claimed_at, timing: lease };
+        let prepared = match tools::prepare(&self.assignment, None, &Materials::default()) {
+            Ok(prepared) => prepared,
+            Err((fault, reason)) => return self.give_up(fault, reason).await,
+        };
+        let work = Work {
+            job,
+            attempt,
+            program: prepared.program,
+            image: intent.image().cloned(),
+            registry: None,
+            claimed_at: self.claimed_at,
+            timing: lease,
+        };
         let running = executor.start(work).await;
         self.tend(running).await;
     }
 
     /// What runs it: an image means a container, and never anything else.
     fn executor(&self) -> Result<Arc<dyn Executor>, String> {
-        let Intent::Script(intent) = &self.assignment.intent;
-        match (&intent.image, &self.executors.containers) {
+        match (self.assignment.intent.image(), &self.executors.containers) {
             (None, _) => Ok(Arc::clone(&self.executors.local)),
             (Some(_), Some(containers)) => Ok(Arc::clone(containers)),
             (Some(image), None) => Err(format!(
@@ -126,7 +138,10 @@ impl<L: WorkerLink> Attempt<L> {
                 // Events first: what is said before the job writes stands before it in the log.
                 biased;
                 event = events.next(), if !gone => {
-                    gone = !matches!(event, Event::Said(_) | Event::Started { .. } | Event::Exited { .. });
+                    gone = !matches!(
+                        event,
+                        Event::Said(_) | Event::File { .. } | Event::Started { .. } | Event::Exited { .. }
+                    );
                     match event {
                         Event::Said(line) => words.push(self.line(&line)),
                         Event::Started { ran } => {
@@ -135,6 +150,7 @@ impl<L: WorkerLink> Attempt<L> {
                             }
                             self.report(Report::Stage(Stage::Executing)).await;
                         }
+                        Event::File { .. } => {}
                         Event::Exited { code, signal } => end = Some(End::Exited { code, signal }),
                         Event::Gone => {}
                         Event::KillUnanswered => {
@@ -196,21 +212,24 @@ impl<L: WorkerLink> Attempt<L> {
     /// A line of the log that Chandler writes.
     fn line(&self, text: &str) -> NewChunk {
         let bytes = format!("{text}\n").into_bytes();
-        NewChunk { at: self.settings.clock.now(), stream: Stream::System, bytes }
+        NewChunk { at: self.settings.clock.now(), step: None, stream: Stream::System, level: Level::Info, bytes }
     }
 
     /// Fails the job before anything of it has run; the reason is the last word of its log too.
     async fn give_up(&mut self, fault: Fault, reason: String) {
         let mut words = Some(vec![self.line(&reason)]);
         self.say(&mut words).await;
-        self.report(Report::Error { fault, message: reason, exit_code: None }).await;
+        self.report(Report::Error { fault, message: reason, exit_code: None, diagnostic: None }).await;
     }
 
     /// Sends the pending batch, or a beat. Whether it was answered.
     async fn say(&mut self, pending: &mut Option<Vec<NewChunk>>) -> bool {
         let (name, beat) = (name_of(&self.assignment), self.beat + 1);
         let told = match pending {
-            Some(chunks) => self.link.log(name, beat, chunks).await,
+            Some(chunks) => {
+                let entries: Vec<Entry> = chunks.iter().cloned().map(Entry::Chunk).collect();
+                self.link.log(name, beat, &entries).await
+            }
             None => self.link.beat(name, beat).await,
         };
         match told {
@@ -257,7 +276,7 @@ impl<L: WorkerLink> Attempt<L> {
             code.map(i64::from).or(signal.map(|signal| 128 + i64::from(signal)))
         };
         let report = match end {
-            Some(End::Exited { code: Some(0), .. }) if !signalled => Report::Done,
+            Some(End::Exited { code: Some(0), .. }) if !signalled => Report::Done { step: 1, outcome: None },
             Some(End::Exited { code, signal }) if signalled => Report::Stopped { exit_code: exit_code(code, signal) },
             Some(End::Exited { code, signal }) => Report::Error {
                 fault: Fault::Work,
@@ -267,9 +286,10 @@ impl<L: WorkerLink> Attempt<L> {
                     (None, None) => "The script ended in an unknown way.".to_owned(),
                 },
                 exit_code: exit_code(code, signal),
+                diagnostic: None,
             },
             Some(End::Refused { fault, reason }) => {
-                Report::Error { fault, message: sentence(&reason), exit_code: None }
+                Report::Error { fault, message: sentence(&reason), exit_code: None, diagnostic: None }
             }
             Some(End::KillUnanswered) => Report::KillUnanswered,
             None => Report::Stopped { exit_code: None },

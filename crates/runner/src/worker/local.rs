@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chandler_model::jobs::{Fault, Intent};
+use chandler_model::jobs::Fault;
 
-use super::{Settings, script};
-use crate::executor::{BoxFuture, Event, Executor, Order, Orders, Running, Teller, Work};
+use super::Settings;
+use super::lay_out::lay_out;
+use crate::executor::{BoxFuture, Event, Executor, Left, Order, Orders, Running, Teller, Work};
 use crate::keep::leftovers::{self, Note};
 use crate::keep::{self, Cause, Keeper, Spec};
+use crate::recipe::Program;
 use crate::sandbox;
 
 /// How long a process that an earlier life left may resist before the start is given up.
@@ -93,10 +95,12 @@ impl Local {
 
     /// Makes the job's directory and says what is run in it.
     async fn prepare(&self, work: &Work, dir: PathBuf) -> Result<Spec, (Fault, String)> {
-        let Intent::Script(intent) = &work.intent;
-        let (intent, settings, etc) = (intent.clone(), Arc::clone(&self.settings), Arc::clone(&self.etc));
+        let Program::Recipe(recipe) = work.program.clone() else {
+            return Err((Fault::Platform, "Only a container can run what an image brings.".to_owned()));
+        };
+        let (settings, etc) = (Arc::clone(&self.settings), Arc::clone(&self.etc));
         let prepare = move || {
-            let mut spec = script::prepare(&intent, &dir, &settings)?;
+            let mut spec = lay_out(&recipe, &dir, &settings)?;
             spec.confinement.open = Some(etc.lock().unwrap_or_else(PoisonError::into_inner).open());
             Ok(spec)
         };
@@ -108,7 +112,7 @@ impl Local {
         Ok(spec)
     }
 
-    fn clear(&self) -> io::Result<()> {
+    fn clear(&self) -> io::Result<Vec<Left>> {
         std::fs::create_dir_all(self.jobs_folder())?;
         for left in leftovers::sweep(&self.notes_folder(), LEFTOVER_PATIENCE)? {
             if !left.gone {
@@ -120,12 +124,13 @@ impl Local {
         }
         // Directories without a note were made just before a crash and never used.
         leftovers::remove_tree(&self.jobs_folder())?;
-        std::fs::create_dir_all(self.jobs_folder())
+        std::fs::create_dir_all(self.jobs_folder())?;
+        Ok(Vec::new())
     }
 }
 
 impl Executor for Local {
-    fn sweep(&self) -> BoxFuture<'_, io::Result<()>> {
+    fn sweep(&self) -> BoxFuture<'_, io::Result<Vec<Left>>> {
         Box::pin(async {
             let this = Self::new(Arc::clone(&self.settings));
             tokio::task::spawn_blocking(move || this.clear()).await.map_err(io::Error::other)?

@@ -4,9 +4,9 @@
 //! What it knows of a job is the intent it was given; what becomes of the job is decided elsewhere.
 
 mod attempt;
+mod lay_out;
 mod local;
 mod output;
-mod script;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ use std::time::Duration;
 use chandler_core::Clock;
 use chandler_core::jobs::link::{self, Assignment, Hello, Wake, Wakes, WorkerLink};
 use chandler_model::Id;
-use chandler_model::jobs::Job;
+use chandler_model::jobs::{Job, JobKind, JobKinds};
+use chandler_model::tags::Tags;
 use chandler_model::workers::Worker as Row;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -78,6 +79,8 @@ pub async fn run<L: WorkerLink>(link: L, settings: Settings, drain: Cancellation
 async fn introduce<L: WorkerLink>(link: &L, settings: &Settings, drain: &CancellationToken) -> Option<Row> {
     let hello = Hello {
         name: settings.name.clone(),
+        tags: Tags::default(),
+        kinds: JobKinds::of(&[JobKind::Script, JobKind::Ansible, JobKind::TerraformFlow, JobKind::Container]),
         slots: i64::try_from(settings.slots).unwrap_or(i64::MAX),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chandler_core::Clock;
-use chandler_model::logs::{CHUNK_MAX, NewChunk, Stream};
+use chandler_model::logs::{CHUNK_MAX, Level, NewChunk, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
@@ -66,7 +66,13 @@ impl<R: AsyncRead + Unpin> Output<R> {
         self.bytes += bytes.len();
         match self.chunks.last_mut() {
             Some(last) if last.stream == stream => last.bytes.extend_from_slice(bytes),
-            _ => self.chunks.push(NewChunk { at: self.clock.now(), stream, bytes: bytes.to_vec() }),
+            _ => self.chunks.push(NewChunk {
+                at: self.clock.now(),
+                step: None,
+                stream,
+                level: Level::Info,
+                bytes: bytes.to_vec(),
+            }),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use chandler_model::Id;
 use chandler_model::jobs::{Hold, Job, JobKind};
-use chandler_model::workers::Worker;
+use chandler_model::workers::{TagSet, Worker};
 use jiff::Timestamp;
 
 use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
@@ -20,7 +20,8 @@ pub struct Queued {
 record!(Queued { job_id, hold, attempt, worker_id, beat });
 
 static INSERT: Sql<()> = Sql::new(
-    "INSERT INTO job_queue (job_id, hold, priority, organization_id, family, kind) VALUES ($1, $2, $3, $4, $5, $6)",
+    "INSERT INTO job_queue (job_id, lane, hold, priority, organization_id, family, kind, tag_set_id) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
 static LOCK: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE job_id = $1 {for_update}");
 // The inner select is materialized: with the limit inside a plain subselect, PostgreSQL may claim more than it.
@@ -38,14 +39,17 @@ static DELETE: Sql<()> = Sql::new("DELETE FROM job_queue WHERE job_id = $1");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE];
 
-pub async fn insert(tx: &mut Tx, job: &Job, hold: Hold) -> Result<()> {
+/// Puts a job into the queue. Its lane is that of its keys, fixed for its life.
+pub async fn insert(tx: &mut Tx, job: &Job, tags: Id<TagSet>, lane: Option<&str>, hold: Hold) -> Result<()> {
     let args = [
         job.id.into(),
+        lane.into(),
         hold.into(),
         job.priority.into(),
         job.organization_id.into(),
         job.family.into(),
         job.kind.into(),
+        tags.into(),
     ];
     tx.exec(&INSERT, &args).await.map(drop)
 }

@@ -7,6 +7,8 @@ use chandler_model::organizations::Organization;
 use chandler_model::paging::PageRequest;
 use chandler_model::templates::{Template, TemplateRevision};
 use chandler_model::users::User;
+use chandler_model::workers::TagSet;
+use chandler_model::workspaces::Workspace;
 use chandler_model::{Id, Json, Uid, environments::Environment};
 use jiff::Timestamp;
 use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
@@ -26,6 +28,9 @@ impl Record for Job {
         "template_id",
         "revision_id",
         "environment_id",
+        "workspace_id",
+        "parent_id",
+        "needs_job_id",
         "initiator_id",
         "dialect",
         "launch_type",
@@ -41,6 +46,10 @@ impl Record for Job {
         "started_at",
         "finished_at",
         "cancel_requested_at",
+        "canceler",
+        "delete_requested_at",
+        "deleted_at",
+        "base_state_id",
         "events_complete",
         "log_bytes",
         "log_lines",
@@ -67,36 +76,43 @@ impl Record for Job {
             template_id: row.get(7)?,
             revision_id: row.get(8)?,
             environment_id: row.get(9)?,
-            initiator_id: row.get(10)?,
-            dialect: row.get(11)?,
-            launch_type: row.get(12)?,
-            name: row.get(13)?,
-            intent: row.get(14)?,
-            priority: row.get(15)?,
-            error: row.get(16)?,
-            exit_code: row.get(17)?,
-            retries_left: row.get(18)?,
-            returns: row.get(19)?,
-            attempt: row.get(20)?,
-            worker_id: row.get(21)?,
-            started_at: row.get(22)?,
-            finished_at: row.get(23)?,
-            cancel_requested_at: row.get(24)?,
-            events_complete: row.get(25)?,
-            log_bytes: row.get(26)?,
-            log_lines: row.get(27)?,
-            log_truncated: row.get(28)?,
-            image: row.get(29)?,
-            digest: row.get(30)?,
-            snapshot: row.get(31)?,
+            workspace_id: row.get(10)?,
+            parent_id: row.get(11)?,
+            needs_job_id: row.get(12)?,
+            initiator_id: row.get(13)?,
+            dialect: row.get(14)?,
+            launch_type: row.get(15)?,
+            name: row.get(16)?,
+            intent: row.get(17)?,
+            priority: row.get(18)?,
+            error: row.get(19)?,
+            exit_code: row.get(20)?,
+            retries_left: row.get(21)?,
+            returns: row.get(22)?,
+            attempt: row.get(23)?,
+            worker_id: row.get(24)?,
+            started_at: row.get(25)?,
+            finished_at: row.get(26)?,
+            cancel_requested_at: row.get(27)?,
+            canceler: row.get(28)?,
+            delete_requested_at: row.get(29)?,
+            deleted_at: row.get(30)?,
+            base_state_id: row.get(31)?,
+            events_complete: row.get(32)?,
+            log_bytes: row.get(33)?,
+            log_lines: row.get(34)?,
+            log_truncated: row.get(35)?,
+            image: row.get(36)?,
+            digest: row.get(37)?,
+            snapshot: row.get(38)?,
             state: read_state(row)?,
         })
     }
 }
 
 fn read_state(row: &Row<'_>) -> Result<State> {
-    let state: String = row.get(32)?;
-    let columns: [Option<String>; 4] = [row.get(33)?, row.get(34)?, row.get(35)?, row.get(36)?];
+    let state: String = row.get(39)?;
+    let columns: [Option<String>; 4] = [row.get(40)?, row.get(41)?, row.get(42)?, row.get(43)?];
     let [stage, stop_for, waiting_for, outcome] = columns.each_ref().map(Option::as_deref);
     State::from_columns(&state, stage, stop_for, waiting_for, outcome)
         .ok_or_else(|| Error::Other(format!("jobs: columns {state} {columns:?} form no state").into()))
@@ -113,11 +129,17 @@ pub struct NewJob<'a> {
     pub template_id: Option<Id<Template>>,
     pub revision_id: Option<Id<TemplateRevision>>,
     pub environment_id: Option<Id<Environment>>,
+    pub workspace_id: Option<Id<Workspace>>,
+    pub parent_id: Option<Id<Job>>,
+    pub needs_job_id: Option<Id<Job>>,
     pub initiator_id: Option<Id<User>>,
     pub dialect: Dialect,
     pub launch_type: LaunchType,
     pub name: &'a str,
     pub intent: &'a Json<Intent>,
+    /// Secrets of the launch, sealed for this row.
+    pub sealed: Option<&'a [u8]>,
+    pub tags: Id<TagSet>,
     pub priority: i64,
     pub retries_left: i64,
     pub snapshot: &'a Json<Snapshot>,
@@ -128,15 +150,17 @@ static BY_UID: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE uid = $1");
 static LOCK: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1 {for_update}");
 static INSERT: Sql<Job> = Sql::new(
     "INSERT INTO jobs (uid, created_at, updated_at, state_at, updated_by, family, kind, organization_id, template_id, \
-     revision_id, environment_id, initiator_id, dialect, launch_type, name, intent, priority, retries_left, snapshot, \
-     state) VALUES ($1, $2, $2, $2, $9, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'pending') \
-     RETURNING {columns}",
+     revision_id, environment_id, workspace_id, parent_id, needs_job_id, initiator_id, dialect, launch_type, name, \
+     intent, sealed, tag_set_id, priority, retries_left, snapshot, state) \
+     VALUES ($1, $2, $2, $2, $12, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, \
+     $21, 'pending') RETURNING {columns}",
 );
 static MOVE: Sql<()> = Sql::new(
     "UPDATE jobs SET state = $2, stage = $3, stop_for = $4, waiting_for = $5, outcome = $6, error = $7, \
      exit_code = $8, retries_left = $9, returns = $10, attempt = $11, worker_id = $12, started_at = $13, \
      finished_at = $14, cancel_requested_at = $15, events_complete = $16, log_bytes = $17, log_lines = $18, \
-     log_truncated = $19, snapshot = $20, updated_at = $21, state_at = $21 WHERE id = $1",
+     log_truncated = $19, snapshot = $20, canceler = $21, delete_requested_at = $22, deleted_at = $23, \
+     updated_at = $24, state_at = $24 WHERE id = $1",
 );
 
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
@@ -167,11 +191,16 @@ pub async fn insert(tx: &mut Tx, new: &NewJob<'_>) -> Result<Job> {
             new.template_id.into(),
             new.revision_id.into(),
             new.environment_id.into(),
+            new.workspace_id.into(),
+            new.parent_id.into(),
+            new.needs_job_id.into(),
             new.initiator_id.into(),
             new.dialect.into(),
             new.launch_type.into(),
             new.name.into(),
             new.intent.into(),
+            new.sealed.into(),
+            new.tags.into(),
             new.priority.into(),
             new.retries_left.into(),
             new.snapshot.into(),
@@ -206,6 +235,9 @@ pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
             job.log_lines.into(),
             job.log_truncated.into(),
             (&job.snapshot).into(),
+            job.canceler.into(),
+            job.delete_requested_at.into(),
+            job.deleted_at.into(),
             job.updated_at.into(),
         ],
     )

@@ -2,6 +2,7 @@
 //!
 //! A new enum that is stored as a word is appended to the list at the end; nothing else is needed.
 
+use chandler_model::jobs::JobKinds;
 use chandler_model::{Id, Json, RawJson, Uid, Word};
 use rusqlite::types::ValueRef;
 use serde::Serialize;
@@ -46,6 +47,21 @@ impl Column for Uid {
 impl From<Uid> for Value {
     fn from(uid: Uid) -> Self {
         Self::Uuid(uid.0)
+    }
+}
+
+impl Column for JobKinds {
+    type Wire = Integer;
+    fn from_postgres(wire: Integer) -> Result<Self, Source> {
+        i64::from_postgres(wire).map(Self)
+    }
+    fn from_sqlite(cell: ValueRef<'_>) -> Result<Self, Source> {
+        i64::from_sqlite(cell).map(Self)
+    }
+}
+impl From<JobKinds> for Value {
+    fn from(kinds: JobKinds) -> Self {
+        Self::Int(kinds.0)
     }
 }
 
@@ -133,6 +149,7 @@ words!(
     chandler_model::audit::AuditAction,
     chandler_model::environments::Pull,
     chandler_model::jobs::Canceled,
+    chandler_model::jobs::Canceler,
     chandler_model::jobs::Fault,
     chandler_model::jobs::Hold,
     chandler_model::jobs::JobFamily,
@@ -147,8 +164,11 @@ words!(
     chandler_model::kinds::Dialect,
     chandler_model::kinds::Kind,
     chandler_model::kinds::Scope,
+    chandler_model::logs::Level,
     chandler_model::logs::Stream,
     chandler_model::templates::TemplateKind,
     chandler_model::tokens::TokenKind,
     chandler_model::users::UserStatus,
+    chandler_model::workspaces::Flavour,
+    chandler_model::workspaces::Origin,
 );

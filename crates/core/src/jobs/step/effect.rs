@@ -2,9 +2,9 @@
 //! that no row of the table can forget a part of it.
 
 use chandler_model::Id;
-use chandler_model::jobs::{Canceled, Fault, Hold, Job, JobKind, State, StopFor, WaitingFor};
+use chandler_model::jobs::{Canceled, Canceler, Fault, Hold, Job, JobKind, State, StopFor, WaitingFor};
 
-use super::event::{Canceler, Event};
+use super::event::Event;
 use super::subject::Subject;
 
 /// Something to write, in the same transaction and in the order given.
@@ -216,7 +216,7 @@ pub(super) fn of_move(before: &Subject, after: &Subject, event: &Event) -> Vec<E
     }
     if let (State::Waiting(WaitingFor::Children), State::Stopping { why, .. }) = (before.job.state, after.job.state) {
         // Nobody asked for the children's end when their parent ran out of time.
-        let by = if why == StopFor::Cancel { after.canceler } else { Canceler::System };
+        let by = if why == StopFor::Cancel { after.job.canceler } else { Canceler::System };
         effects.push(Effect::StopChildren(by));
     }
     if from != to && to == Place::Open && !matches!(event, Event::Error { .. }) {

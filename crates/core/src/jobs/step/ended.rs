@@ -12,9 +12,9 @@ pub(super) fn decide(s: &mut Subject, event: &Event, now: Timestamp) -> Decided 
     match event {
         // Of other kinds the row itself goes, which is an effect.
         Event::Delete { .. } if !s.job.kind.is_kept_when_deleted() => Ok(Change::Moved),
-        Event::Delete { .. } if s.deleted_at.is_some() => Ok(Change::Same),
+        Event::Delete { .. } if s.job.deleted_at.is_some() => Ok(Change::Same),
         Event::Delete { .. } => {
-            s.deleted_at = Some(now);
+            s.job.deleted_at = Some(now);
             Ok(Change::Moved)
         }
         _ if is_the_same_end(s, event) => Ok(Change::Same),

@@ -1,7 +1,7 @@
 //! What may happen to a job, and why it may change nothing.
 
 use chandler_model::Id;
-use chandler_model::jobs::{Canceled, Fault, Stage, State, StopFor, Success};
+use chandler_model::jobs::{Canceler, Fault, Stage, State, StopFor, Success};
 use chandler_model::users::User;
 use chandler_model::workers::Worker;
 
@@ -131,23 +131,6 @@ pub struct Exit {
     pub code: Option<i64>,
     /// The first thing that the tool itself complained of.
     pub diagnostic: Option<String>,
-}
-
-/// Who wants the job's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Canceler {
-    Person,
-    /// The installation: what the job hangs on is being deleted, or its parent has run out of time.
-    System,
-}
-
-impl From<Canceler> for Canceled {
-    fn from(by: Canceler) -> Self {
-        match by {
-            Canceler::Person => Self::Request,
-            Canceler::System => Self::System,
-        }
-    }
 }
 
 /// Why an event changes nothing.

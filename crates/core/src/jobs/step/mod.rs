@@ -21,7 +21,8 @@ mod texts;
 mod waiting;
 
 pub use effect::{AttemptEnd, Clock, Commands, Effect, Held, Keys, Needed, When};
-pub use event::{Blame, Canceler, Event, Exit, Refused};
+pub use chandler_model::jobs::Canceler;
+pub use event::{Blame, Event, Exit, Refused};
 pub use steps::Steps;
 pub use subject::{Children, Facts, Subject};
 

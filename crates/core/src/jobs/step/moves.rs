@@ -1,10 +1,10 @@
 //! What the rows of the table do to a job. Which row fits is decided by the file of its state.
 
-use chandler_model::jobs::{Canceled, Fault, JobKind, Stage, State, StopFor, Success, WaitingFor};
+use chandler_model::jobs::{Canceled, Canceler, Fault, JobKind, Stage, State, StopFor, Success, WaitingFor};
 use jiff::Timestamp;
 
 use super::RETURNS_MAX;
-use super::event::{Canceler, Event, Exit, Refused};
+use super::event::{Event, Exit, Refused};
 use super::steps::Next;
 use super::subject::Subject;
 use super::texts;
@@ -117,7 +117,7 @@ impl Subject {
         self.job.state = State::Stopping { stage, why };
         if let Order::Cancel(by) = order {
             self.job.cancel_requested_at = Some(now);
-            self.canceler = by;
+            self.job.canceler = by;
         }
         Ok(Change::Moved)
     }
@@ -129,8 +129,8 @@ impl Subject {
         if matches!(self.job.state, State::Canceled(_)) {
             self.job.cancel_requested_at.get_or_insert(now);
         }
-        if self.delete_requested_at.is_some() {
-            self.deleted_at = Some(now);
+        if self.job.delete_requested_at.is_some() {
+            self.job.deleted_at = Some(now);
         }
         self.steps.close(self.job.state, now);
     }

@@ -26,7 +26,7 @@ pub(super) fn stopping(s: &mut Subject, event: &Event, why: StopFor, now: Timest
     match event {
         Event::ChildEnded if s.facts.children.unfinished > 0 => Ok(Change::Same),
         Event::ChildEnded if why == StopFor::Cancel => {
-            s.cancel(s.canceler.into());
+            s.cancel(s.job.canceler.into());
             Ok(Change::Moved)
         }
         Event::ChildEnded => {

@@ -23,7 +23,7 @@ pub(super) fn decide(s: &mut Subject, event: &Event, now: Timestamp) -> Decided 
         Event::Deadline if s.clock().is_some() => s.fail(Fault::Timeout, texts::not_claimed(s.job.kind), None),
         Event::Cancel { by, .. } => s.cancel_at_once(*by, now),
         Event::Delete { by } if s.may_be_deleted() => {
-            s.delete_requested_at = Some(now);
+            s.job.delete_requested_at = Some(now);
             s.cancel_at_once(*by, now);
         }
         Event::Suspend if s.may_be_suspended() => s.release(State::Suspended),

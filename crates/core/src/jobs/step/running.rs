@@ -46,7 +46,7 @@ pub(super) fn decide(s: &mut Subject, event: &Event, stage: Stage, now: Timestam
         Event::Error { reason, exit, .. } if s.may_try_again() => s.try_again(reason, exit),
         Event::Error { blame, reason, exit } => s.fail((*blame).into(), reason, Some(exit)),
         Event::Delete { by } if s.may_be_deleted() => {
-            s.delete_requested_at = Some(now);
+            s.job.delete_requested_at = Some(now);
             return s.stop(Some(stage), Order::Cancel(*by), now);
         }
         Event::Lost if stage == Stage::Assigned => s.hand_back(),

@@ -18,7 +18,7 @@ pub(super) fn decide(s: &mut Subject, event: &Event, stage: Stage, why: StopFor,
         Event::Stage(_) | Event::ChildrenInserted | Event::InitiatorGone => return Err(Refused::Stopping(why)),
         Event::StepDone { .. } if s.job.kind == JobKind::Invocation => return Err(Refused::NotNow),
         Event::StepDone { outcome, .. } => match (s.finish_step(*outcome, now), why) {
-            (_, StopFor::Cancel) => s.cancel(s.canceler.into()),
+            (_, StopFor::Cancel) => s.cancel(s.job.canceler.into()),
             (Next::Nothing, _) => s.succeed(s.outcome(*outcome)),
             // What comes next has not begun, so it may be handed over whatever the kind.
             (Next::Step, StopFor::Drain) => s.requeue(false),
@@ -52,16 +52,16 @@ fn stopped(s: &mut Subject, stage: Stage, why: StopFor, exit: &Exit) {
         StopFor::Timeout => s.fail(Fault::Timeout, texts::TOO_LONG, Some(exit)),
         StopFor::Cancel => {
             s.job.exit_code = exit.code;
-            s.cancel(s.canceler.into());
+            s.cancel(s.job.canceler.into());
         }
     }
 }
 
 fn delete(s: &mut Subject, stage: Stage, why: StopFor, by: super::Canceler, now: Timestamp) -> Decided {
-    if s.delete_requested_at.is_some() {
+    if s.job.delete_requested_at.is_some() {
         return Ok(Change::Same);
     }
-    s.delete_requested_at = Some(now);
+    s.job.delete_requested_at = Some(now);
     if why < StopFor::Cancel {
         return s.stop(Some(stage), Order::Cancel(by), now);
     }

@@ -2,10 +2,8 @@
 
 use chandler_model::Id;
 use chandler_model::jobs::{Job, JobKind, JobStep, Repeat, Stage, State, StepKind, WaitingFor};
-use jiff::Timestamp;
 
 use super::effect::Clock;
-use super::event::Canceler;
 use super::steps::Steps;
 
 /// A job as it stands under its lock. `step` changes all of it but the facts.
@@ -13,11 +11,6 @@ use super::steps::Steps;
 pub struct Subject {
     pub job: Job,
     pub steps: Steps,
-    /// Somebody asked for its deletion while it was unfinished.
-    pub delete_requested_at: Option<Timestamp>,
-    pub deleted_at: Option<Timestamp>,
-    /// Whose cancel is carried out while the job is stopping for one; the first counts.
-    pub canceler: Canceler,
     pub facts: Facts,
 }
 
@@ -55,19 +48,12 @@ impl Subject {
     pub fn simple(job: Job) -> Self {
         let facts = Facts {
             intent_may_repeat: job.intent.may_repeat(),
-            save_plan: false,
-            parent: None,
+            save_plan: job.intent.save_plan(),
+            parent: job.parent_id,
             children: Children::default(),
             process_left: false,
         };
-        Self {
-            job,
-            steps: Steps::Single,
-            delete_requested_at: None,
-            deleted_at: None,
-            canceler: Canceler::Person,
-            facts,
-        }
+        Self { job, steps: Steps::Single, facts }
     }
 
     /// Whether a second run of the present step is harmless.

@@ -16,7 +16,7 @@ pub(super) fn decide(s: &mut Subject, event: &Event, now: Timestamp) -> Decided 
         }
         Event::Cancel { by, .. } => s.cancel_at_once(*by, now),
         Event::Delete { by } if s.may_be_deleted() => {
-            s.delete_requested_at = Some(now);
+            s.job.delete_requested_at = Some(now);
             s.cancel_at_once(*by, now);
         }
         // What it was: a job that was suspended while it waited must not run unapproved.

@@ -32,6 +32,9 @@ fn job(kind: JobKind) -> Job {
         template_id: None,
         revision_id: None,
         environment_id: None,
+        workspace_id: None,
+        parent_id: None,
+        needs_job_id: None,
         initiator_id: None,
         dialect: Dialect::Native,
         launch_type: LaunchType::Manual,
@@ -48,6 +51,10 @@ fn job(kind: JobKind) -> Job {
         started_at: None,
         finished_at: None,
         cancel_requested_at: None,
+        canceler: Canceler::Person,
+        delete_requested_at: None,
+        deleted_at: None,
+        base_state_id: None,
         events_complete: false,
         log_bytes: 0,
         log_lines: 0,
@@ -67,7 +74,7 @@ pub(super) fn fresh(kind: JobKind, steps: Steps) -> Subject {
         children: Children::default(),
         process_left: false,
     };
-    Subject { job: job(kind), steps, delete_requested_at: None, deleted_at: None, canceler: Canceler::Person, facts }
+    Subject { job: job(kind), steps, facts }
 }
 
 /// A step that waits for its turn.

@@ -54,8 +54,8 @@ fn notes(before: &Subject, after: &Subject) -> Vec<String> {
     }
     for (name, old, new) in [
         ("cancel_requested", old.cancel_requested_at, new.cancel_requested_at),
-        ("delete_requested", before.delete_requested_at, after.delete_requested_at),
-        ("deleted", before.deleted_at, after.deleted_at),
+        ("delete_requested", before.job.delete_requested_at, after.job.delete_requested_at),
+        ("deleted", before.job.deleted_at, after.job.deleted_at),
     ] {
         if old != new {
             notes.push(name.to_owned());

@@ -136,7 +136,7 @@ pub(super) fn check(s: &Subject, world: &World) {
         assert!(ends || state.stop_for() == Some(StopFor::Cancel), "a cancel is lost: {}", show::state(state));
     }
     if world.delete_accepted {
-        assert_eq!(s.deleted_at.is_some(), state.is_final(), "a deletion is lost");
+        assert_eq!(s.job.deleted_at.is_some(), state.is_final(), "a deletion is lost");
     }
     if let State::Stopping { stage: None, .. } = state {
         assert!(world.children_stopped);
