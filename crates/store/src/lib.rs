@@ -4,6 +4,7 @@
 //! Every file lists its statements in `STATEMENTS`, and a test prepares all of them on both engines.
 
 pub mod audit;
+pub mod blobs;
 pub mod catalogue;
 pub mod changes;
 pub mod clusters;
@@ -16,6 +17,7 @@ pub mod migrate;
 pub mod organizations;
 pub mod seam;
 pub mod settings;
+pub mod states;
 pub mod tags;
 pub mod tallies;
 pub mod task_events;
@@ -24,5 +26,6 @@ pub mod timers;
 pub mod tokens;
 pub mod users;
 pub mod workers;
+pub mod workspaces;
 
 pub use seam::{Db, Error, Result, Tx};
