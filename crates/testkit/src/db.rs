@@ -133,8 +133,8 @@ async fn make_template_file(template: &Path, migrate: impl AsyncFnOnce(PathBuf) 
     }
     migrate(unfinished.clone()).await.context("migrating the template database")?;
     let wal = beside(&unfinished, "-wal");
-    // A pool closes its connections a moment after it is dropped.
-    for _ in 0..40 {
+    // A pool closes its connections a moment after it is dropped; on a busy machine that moment is long.
+    for _ in 0..1200 {
         if fs::metadata(&wal).map_or(0, |file| file.len()) == 0 {
             fs::rename(&unfinished, template)?;
             return Ok(());
