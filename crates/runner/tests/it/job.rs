@@ -11,7 +11,7 @@ use chandler_runner::keep::{Event, Keeper, Spec, leftovers::Note};
 use tokio::{io::AsyncReadExt, net::unix::pipe, time::timeout};
 
 /// Far more than anything here takes.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Names another keeper than the one built with these tests.
 pub(crate) const KEEPER: &str = "CHANDLER_TEST_KEEPER";
