@@ -110,7 +110,7 @@ async fn make_template(
         migrate(with_database(server, &unfinished)?).await.context("migrating the template database")?;
         // A pool that the migration left open would forbid the new name.
         client.batch_execute(&format!("ALTER DATABASE {unfinished} ALLOW_CONNECTIONS false")).await?;
-        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+        let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1";
         client.query(end, &[&unfinished]).await?;
         client.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await?;
         Ok(())
