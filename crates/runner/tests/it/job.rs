@@ -187,7 +187,7 @@ pub(crate) fn assert_gone(pid: i32) {
         process::{Pid, PidfdFlags, pidfd_open},
     };
     let Ok(handle) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
-    let bound = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let bound = Timespec { tv_sec: i64::try_from(BOUND.as_secs()).unwrap(), tv_nsec: 0 };
     let ready = loop {
         match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&bound)) {
             // Children of other tests end all the time.
