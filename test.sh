@@ -27,7 +27,7 @@ readonly TOTAL_LIMIT=4800
 readonly POSTGRES_MAJOR=15
 # Tests open pools of their own on the one cluster: more at a time would exhaust its connections on a large machine.
 readonly MOST_TESTS_AT_ONCE=12
-readonly JUNIT=target/nextest/default/junit.xml
+readonly JUNIT=target/nextest/whole/junit.xml
 
 scratch=
 running=
@@ -148,7 +148,7 @@ stage_tests() {
     threads=$(nproc)
     [ "$threads" -gt "$MOST_TESTS_AT_ONCE" ] && threads=$MOST_TESTS_AT_ONCE
     rm -f "$JUNIT"
-    bounded cargo nextest run --workspace --locked --test-threads "$threads"
+    bounded cargo nextest run --profile whole --workspace --locked --test-threads "$threads"
 }
 
 stage_doc_tests() {
@@ -185,6 +185,12 @@ print_counts() {
     echo "$((tests - broken + ${documented% *})) passed, $((broken + ${documented#* })) failed"
 }
 
+# The runner lists them too, but many lines before the end of this run.
+print_flaky() {
+    [ -z "$ended" ] && [ -f "$JUNIT" ] || return 0
+    awk -F '"' '/^ *<testcase / {test = $4 " " $2} /^ *<flakyFailure / && test != told {told = test; print "FLAKY: " test}' "$JUNIT"
+}
+
 run_stage() {
     local name=$1 about=$3 from=$SECONDS outcome=ok
     stage_limit=$2
@@ -210,6 +216,7 @@ done
 printf '\n'
 printf '%s\n' "${report[@]}"
 printf '%-10s %6d s\n' total "$SECONDS"
+print_flaky
 print_counts
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'FAILED: %s\n' "${failed[*]}" >&2

@@ -16,7 +16,7 @@ use chandler_testkit::installation::{Installation, on_both_engines, on_both_engi
 use tokio_util::sync::CancellationToken;
 
 /// Longest that a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn script() -> ScriptSpec {
     ScriptSpec { script: "true".to_owned(), args: Vec::new(), may_repeat: false, retries: 0, timeout_s: None }

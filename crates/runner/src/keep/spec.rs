@@ -110,7 +110,7 @@ pub struct Limits {
     pub processes: Option<u64>,
 }
 
-/// The keeper's periods. Tests divide them by 20.
+/// The keeper's periods.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     /// From the sending of the last answered renewal until the job is asked to stop.
@@ -128,14 +128,6 @@ impl Default for Timing {
             lease_kill: Duration::from_secs(40),
             unanswered: Duration::from_secs(10),
         }
-    }
-}
-
-impl Timing {
-    /// Every period divided.
-    #[must_use]
-    pub fn divided(&self, by: u32) -> Self {
-        Self { lease: self.lease / by, lease_kill: self.lease_kill / by, unanswered: self.unanswered / by }
     }
 }
 
