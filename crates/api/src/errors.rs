@@ -314,8 +314,10 @@ fn noun(kind: Kind) -> &'static str {
         Kind::User => "user",
         Kind::Token => "token",
         Kind::Environment => "environment",
-        Kind::ScriptTemplate => "template",
-        Kind::ScriptJob => "job",
+        Kind::ScriptTemplate | Kind::AnsibleTemplate | Kind::Flow | Kind::WorkloadTemplate => "template",
+        Kind::ScriptJob | Kind::AnsibleJob | Kind::TerraformRun | Kind::Workload => "job",
+        Kind::SharedWorkspace => "workspace",
+        Kind::State => "state",
         Kind::Setting => "setting",
     }
 }

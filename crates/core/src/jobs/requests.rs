@@ -39,7 +39,7 @@ impl Core {
         Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
     }
 
-    /// Jobs, newest first.
+    /// Jobs, newest first; without those that were deleted.
     pub async fn list_jobs(&self, cx: &Cx, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>> {
         let JobFilter { organization, template, workspace, kind, standing } = *filter;
         let wanted = rows::Wanted { organization, template, workspace, kind, standing };

@@ -12,8 +12,7 @@ pub const VERBOSITY_MAX: u8 = 4;
 pub(super) fn check(check: &mut Check, spec: &AnsibleSpec) {
     check.require(!spec.playbook.trim().is_empty(), "spec.playbook", Code::Blank);
     // Files …
-    for (name, text) in
-        [("playbook", &spec.playbook), ("inventory", &spec.inventory), ("extra_vars", &spec.extra_vars)]
+    for (name, text) in [("playbook", &spec.playbook), ("inventory", &spec.inventory), ("extra_vars", &spec.extra_vars)]
     {
         bounds::text(check, format!("spec.{name}"), text, TEXT_MAX);
     }
@@ -37,7 +36,8 @@ mod tests {
             check(&mut found, spec);
             found.told()
         };
-        let fine = AnsibleSpec { playbook: "[]".to_owned(), verbosity: 4, timeout_s: Some(1), ..AnsibleSpec::default() };
+        let fine =
+            AnsibleSpec { playbook: "[]".to_owned(), verbosity: 4, timeout_s: Some(1), ..AnsibleSpec::default() };
         assert_eq!(told(&fine), "");
         assert_eq!(told(&AnsibleSpec { playbook: " \n".to_owned(), ..fine.clone() }), "spec.playbook Blank");
         let wrong = AnsibleSpec {

@@ -39,9 +39,11 @@ fn check_configuration(check: &mut Check, spec: &FlowSpec) {
         check.require(path.len() <= PATH_MAX, field.as_str(), Code::TooLong { max: PATH_MAX });
         let folders = path.match_indices('/').filter_map(|(end, _)| path.get(..end));
         let rule = "lies in a folder whose name is a file's";
-        check.require(!folders.into_iter().any(|folder| files.contains_key(folder)), field.as_str(), Code::Format {
-            rule,
-        });
+        check.require(
+            !folders.into_iter().any(|folder| files.contains_key(folder)),
+            field.as_str(),
+            Code::Format { rule },
+        );
         bounds::text(check, field, text, TEXT_MAX);
     }
 }

@@ -367,6 +367,8 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     select
         .columns(Job::COLUMNS.iter().map(|column| Alias::new(*column)))
         .from(Alias::new("jobs"))
+        // Deleted ones are only found by their own ids.
+        .and_where(Expr::col(Alias::new("deleted_at")).is_null())
         .order_by(Alias::new("id"), Order::Desc)
         .limit(u64::from(page.limit) + 1);
     match visible {
