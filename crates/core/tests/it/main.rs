@@ -5,3 +5,4 @@ mod catalog;
 mod images;
 mod jobs;
 mod secrets;
+mod support;
