@@ -17,6 +17,9 @@ const HIDDEN: &[u8] = b"[hidden]";
 /// Shorter values are not hidden: they would tear ordinary words apart, and guessing them is easy anyway.
 pub const SHORTEST: usize = 4;
 
+/// Tools print JSON that holds JSON, and pass it on in JSON of their own.
+const JSON_DEPTH: usize = 3;
+
 /// What is to be hidden, shared by all streams of a job.
 #[derive(Clone)]
 pub struct Mask {
@@ -152,11 +155,10 @@ fn looks(secret: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     if let Ok(text) = std::str::from_utf8(secret) {
-        // Tools print JSON, and pass it on in JSON of their own.
-        for (inner, outer) in [(false, false), (false, true), (true, true)] {
-            let once = json_escaped(text, inner);
-            looks.push(json_escaped(&once, outer).into_bytes());
-            looks.push(once.into_bytes());
+        let mut texts = BTreeSet::from([text.to_owned()]);
+        for _ in 0..JSON_DEPTH {
+            texts = texts.iter().flat_map(|text| [json_escaped(text, false), json_escaped(text, true)]).collect();
+            looks.extend(texts.iter().map(|text| text.clone().into_bytes()));
         }
     }
     looks
@@ -232,6 +234,8 @@ mod tests {
         assert_eq!(masked(&[secret], &inner), r#"{"password":"[hidden]"}"#);
         let outer = serde_json::to_string(&serde_json::json!([inner])).unwrap();
         assert_eq!(masked(&[secret], &outer), r#"["{\"password\":\"[hidden]\"}"]"#);
+        let deepest = serde_json::to_string(&outer).unwrap();
+        assert_eq!(masked(&[secret], &deepest).matches("[hidden]").count(), 1, "{deepest}");
         // What Python's `json.dumps` makes of it, once and twice.
         let once = r#""a\"b\\c/\u00df\ud83d\ude00\u0001\u007f\tz""#;
         let twice = r#""\"a\\\"b\\\\c/\\u00df\\ud83d\\ude00\\u0001\\u007f\\tz\"""#;

@@ -195,6 +195,11 @@ class CallbackModule(Default):
             data = {name: dict(getattr(stats, name, {})) for name in names}
             self._emit("playbook_on_stats", data, text, parent=self._playbook_uuid)
 
+    def _handle_warnings_and_exception(self, result):
+        # ansible-core 2.19 prints the message of a failure even if it must not be logged.
+        if "censored" not in contents(result):
+            super()._handle_warnings_and_exception(result)
+
     # Results ---------------------------------------------------------------------------------------------------------
 
     def _task_of(self, task):

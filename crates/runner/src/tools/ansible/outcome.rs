@@ -54,6 +54,8 @@ struct Data {
 #[derive(Deserialize)]
 struct Res {
     msg: Option<serde_json::Value>,
+    /// Instead of everything else, if it must not be logged.
+    censored: Option<serde_json::Value>,
     /// Of a failed loop: the items, which have failed before.
     results: Option<serde::de::IgnoredAny>,
 }
@@ -92,7 +94,7 @@ impl Outcome {
         if repeats && self.failures.last().is_some_and(|last| last.host == host) {
             return;
         }
-        let message = data.and_then(|data| data.res.msg).map(|message| match message {
+        let message = data.and_then(|data| data.res.msg.or(data.res.censored)).map(|message| match message {
             serde_json::Value::String(text) => text,
             other => other.to_string(),
         });
