@@ -96,7 +96,9 @@ impl<L: WorkerLink> Attempt<L> {
         let work = Work {
             job,
             attempt,
+            step: 1,
             program: prepared.program,
+            targets: prepared.targets,
             image: intent.image().cloned(),
             registry: None,
             claimed_at: self.claimed_at,

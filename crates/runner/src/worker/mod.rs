@@ -4,6 +4,7 @@
 //! What it knows of a job is the intent it was given; what becomes of the job is decided elsewhere.
 
 mod attempt;
+mod kept;
 mod lay_out;
 mod local;
 mod output;
@@ -42,6 +43,8 @@ pub struct Settings {
     /// Further folders that jobs may read, and write.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
+    /// Folders in which the tools of jobs are looked for; the worker's own `PATH`.
+    pub path: Vec<PathBuf>,
     /// Run jobs without a sandbox: the operator's decision, said in the log of each.
     pub unsandboxed: bool,
     /// Runs the jobs whose environment names an image. Without one they fail.
