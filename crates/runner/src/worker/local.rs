@@ -227,7 +227,7 @@ impl Watched {
                         break Event::Refused { fault, reason };
                     }
                     keep::Event::KeeperLost => {
-                        end_without_keeper(&self.note).await;
+                        keep_files = !end_without_keeper(&self.note).await;
                         self.hand_back(&tell).await;
                         break Event::Lost { reason: "the keeper process of the job has died".to_owned() };
                     }
@@ -279,12 +279,15 @@ impl Watched {
     }
 }
 
-async fn end_without_keeper(note: &Note) {
+/// Whether nothing is left.
+async fn end_without_keeper(note: &Note) -> bool {
     let note = note.clone();
     let killed = tokio::task::spawn_blocking(move || note.kill(ORPHAN_PATIENCE)).await;
-    if !matches!(killed, Ok(Ok(true))) {
+    let dead = matches!(killed, Ok(Ok(true)));
+    if !dead {
         tracing::error!("the keeper of a job has died and something of it may still run");
     }
+    dead
 }
 
 async fn remove(work: impl FnOnce() -> io::Result<()> + Send + 'static) {
