@@ -7,3 +7,4 @@ mod job;
 mod leftovers;
 mod ordinary;
 mod output;
+mod terraform;

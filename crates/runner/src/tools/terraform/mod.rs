@@ -23,8 +23,8 @@ pub const PLAN_FILE: &str = "plan";
 pub const PLAN_JSON_FILE: &str = "plan_json";
 pub const LOCK_FILE_FILE: &str = "lock_file";
 
-/// Longest plan, binary or JSON, in bytes: both have the state in them.
-const PLAN_MAX: usize = 2 * STATE_MAX;
+/// Longest plan, binary or JSON, in bytes.
+const PLAN_MAX: usize = STATE_MAX;
 /// Longest lock file, in bytes.
 const LOCK_FILE_MAX: usize = 1024 * 1024;
 
@@ -46,7 +46,7 @@ pub(super) fn prepare(
         }
     };
     let names = tools(spec.tool);
-    let mut command: Vec<String> = ["/bin/sh", DRIVER, kind].map(str::to_owned).into();
+    let mut command: Vec<String> = ["/bin/sh", DRIVER, kind, &PLAN_MAX.to_string()].map(str::to_owned).into();
     command.extend(names.iter().cloned());
     let kept = keep(step.kind);
     let recipe = Recipe {
@@ -84,10 +84,16 @@ fn files(intent: &TerraformIntent, step: &JobStep, materials: &Materials) -> Res
     if let Some(lock_file) = left(materials, step, LOCK_FILE_FILE) {
         files.own(File::new(LOCK_FILE, lock_file));
     }
-    if step.kind == StepKind::Apply
-        && let Some(plan) = left(materials, step, PLAN_FILE)
-    {
-        files.own(File::new(PLAN, plan));
+    if step.kind == StepKind::Apply {
+        match left(materials, step, PLAN_FILE) {
+            Some(plan) => files.own(File::new(PLAN, plan)),
+            // Something else than what was planned, and perhaps approved, must not be applied.
+            None if left(materials, step, PLAN_JSON_FILE).is_some() => {
+                let text = "The plan of an earlier step is not there any more: start a new job, which plans anew.";
+                return Err((Fault::Platform, text.to_owned()));
+            }
+            None => {}
+        }
     }
     files.finish()
 }

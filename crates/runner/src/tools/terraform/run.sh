@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs one step of a Terraform job in the directory it is started in.
-#   run plan|plan_destroy|apply|destroy TOOL…      the first of these tools that is there does it
+#   run STEP MOST TOOL…      STEP: plan, plan_destroy, apply, destroy; MOST: bytes of a plan that can be kept;
+#                            the first of the tools that is there does it
 #
 # INT and TERM end it in order. What may write state replaces this shell, so that the signal reaches it exactly once,
 # sent to the group or to the main process alone. What only looks runs below, is sent the signal on, and may hear it
@@ -9,7 +10,8 @@ set -u
 exec </dev/null
 
 step=$1
-shift
+most=$2
+shift 2
 
 # A phase begins: told on both outputs, because they are read apart.
 stopped=
@@ -75,6 +77,11 @@ plan | plan_destroy)
     planned=$?
     case $planned in 0 | 2) ;; *) exit "$planned" ;; esac
     phase show
+    # A plan that cannot be kept must not be taken for done: the apply would make one of its own.
+    if [ "$(wc -c <plan.out)" -gt "$most" ]; then
+        echo "Error: The plan is longer than $most bytes and cannot be kept" >&2
+        exit 1
+    fi
     below "$tool" show -json plan.out >plan.json || exit 1
     [ -z "$stopped" ] || exit 130
     exit "$planned"

@@ -54,13 +54,24 @@ fn left_behind() -> Materials {
 #[test]
 fn an_apply_gets_state_locks_and_the_latest_plan_before_it() {
     let (recipe, targets) = prepared(&intent(), &step(3, StepKind::Apply), &left_behind());
-    assert_eq!(recipe.command, ["/bin/sh", ".chandler/run", "apply", "terraform", "tofu"]);
+    assert_eq!(recipe.command, ["/bin/sh", ".chandler/run", "apply", "67108864", "terraform", "tofu"]);
     assert_eq!(content(&recipe, "terraform.tfstate"), Some("state"));
     assert_eq!(content(&recipe, "plan.out"), Some("second"));
     assert_eq!(content(&recipe, ".terraform.lock.hcl"), Some("locks"));
     assert!(matches!(recipe.stop, Some(Signal::Int)));
     assert_eq!(recipe.keep, [Kept { path: "terraform.tfstate".into(), max: STATE_MAX, live: true }]);
     assert_eq!(targets, [("terraform.tfstate".to_owned(), Target::State)]);
+}
+
+#[test]
+fn an_apply_whose_plan_is_gone_is_refused() {
+    let mut materials = left_behind();
+    materials.files.retain(|file| file.name != PLAN_FILE);
+    prepare(&intent(), &step(3, StepKind::Apply), &materials).unwrap();
+    materials.files.push(JobFile { step: 1, name: PLAN_JSON_FILE.to_owned(), bytes: b"{}".to_vec() });
+    let (fault, reason) = prepare(&intent(), &step(3, StepKind::Apply), &materials).unwrap_err();
+    assert_eq!(fault, Fault::Platform);
+    assert!(reason.contains("not there any more"), "{reason}");
 }
 
 #[test]
@@ -99,7 +110,7 @@ fn the_tool_that_is_named_is_the_only_one() {
     let mut intent = intent();
     intent.spec.tool = Some(IacTool::Tofu);
     let (recipe, _) = prepared(&intent, &step(1, StepKind::Destroy), &Materials::default());
-    assert_eq!(recipe.command, ["/bin/sh", ".chandler/run", "destroy", "tofu"]);
+    assert_eq!(recipe.command, ["/bin/sh", ".chandler/run", "destroy", "67108864", "tofu"]);
     assert_eq!(recipe.tools[0].names, ["tofu"]);
 }
 
