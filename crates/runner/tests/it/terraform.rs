@@ -2,6 +2,7 @@
 //! what one step leaves is handed to the next as the server would do it.
 
 use std::{
+    cell::RefCell,
     fs,
     io::Read,
     net::TcpListener,
@@ -349,6 +350,7 @@ fn a_configuration_that_cannot_be_planned_is_shown_where_it_is_wrong() {
                 1\n    error_message = \"Too small.\"\n  }\n}\n";
     let ran = Flow::new(main).run(StepKind::Plan);
     ran.assert_failed("terraform plan", "Invalid value for variable: Too small.");
+    assert_eq!(ran.left, [""; 0]);
     let shown = "\nError: Invalid value for variable\n\n  on main.tf line 1:\n   1: variable \"n\" {\n    \
                  ├────────────────\n    │ var.n is 1\n\nToo small.\n";
     assert!(ran.at(Level::Error).contains(shown), "{}", ran.text());
@@ -413,22 +415,17 @@ fn an_interrupted_plan_ends_without_its_next_phase() {
         "data \"terraform_remote_state\" \"slow\" {{\n  backend = \"http\"\n  config = {{\n    address = \
          \"http://{address}/\"\n    retry_max = 0\n  }}\n}}\n"
     );
-    let (answer, wait) = mpsc::channel::<()>();
-    let server = thread::spawn(move || {
-        let connection = listener.accept().unwrap();
-        wait.recv().unwrap();
-        drop(connection);
-    });
-    let interrupt = Then(
-        "data.terraform_remote_state.slow: Refreshing...\n",
-        Box::new(|driver| {
-            kill_process(driver, Signal::INT).unwrap();
-        }),
-    );
-    let go_on = Then("Interrupt received", Box::new(|_| answer.send(()).unwrap()));
-    let ran = Flow::new(&main).run_and(StepKind::Plan, vec![interrupt, go_on]);
-    server.join().unwrap();
-    assert!(ran.exit.code.is_some_and(|code| code != 0 && code != 2), "{ran:?}");
+    let connection = RefCell::new(None);
+    let interrupt = |driver| {
+        *connection.borrow_mut() = Some(listener.accept().unwrap());
+        kill_process(driver, Signal::INT).unwrap();
+    };
+    let then = vec![
+        Then("data.terraform_remote_state.slow: Refreshing...\n", Box::new(interrupt)),
+        Then("Interrupt received", Box::new(|_| drop(connection.take()))),
+    ];
+    let ran = Flow::new(&main).run_and(StepKind::Plan, then);
+    assert_eq!(ran.exit.code, Some(130), "{}", ran.text());
     assert_eq!(ran.left, [""; 0]);
 }
 

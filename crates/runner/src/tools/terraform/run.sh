@@ -75,7 +75,15 @@ plan | plan_destroy)
     phase plan
     below "$tool" plan -input=false -json -out=plan.out -detailed-exitcode "$@"
     planned=$?
-    case $planned in 0 | 2) ;; *) exit "$planned" ;; esac
+    [ -z "$stopped" ] || planned=130
+    case $planned in
+    0 | 2) ;;
+    *)
+        # Terraform leaves half a plan, which nobody can apply.
+        rm -f plan.out
+        exit "$planned"
+        ;;
+    esac
     phase show
     # A plan that cannot be kept must not be taken for done: the apply would make one of its own.
     if [ "$(wc -c <plan.out)" -gt "$most" ]; then
