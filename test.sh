@@ -80,7 +80,7 @@ has_postgres() { at_least "$(tests/postgres.sh version 2>/dev/null)" "$POSTGRES_
 # It becomes the only program of a test's image.
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 
-# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`, a bar, the command.
+# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`/`vendor`, a bar, the command.
 missing_tools() {
     has_rust || echo "Rust $(rust_version) or newer|rust|rustup toolchain install stable  (rustup: https://rustup.rs)"
     cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt|rust|rustup component add rustfmt'
@@ -94,6 +94,7 @@ missing_tools() {
     command -v catatonit >/dev/null || echo 'catatonit|catatonit|apt-get install catatonit'
     command -v docker-registry >/dev/null || echo 'docker-registry|docker-registry|apt-get install docker-registry'
     has_static_busybox || echo 'busybox without libraries|busybox-static|apt-get install busybox-static'
+    command -v terraform >/dev/null || echo 'Terraform|vendor|https://developer.hashicorp.com/terraform/install'
     cargo nextest --version >/dev/null 2>&1 || echo 'cargo-nextest|cargo|cargo install cargo-nextest --locked'
 }
 
@@ -101,7 +102,7 @@ stage_tools() {
     local missing packages
     missing=$(missing_tools)
     if [ -n "$missing" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo)$' | tr '\n' ' ' || true)
+        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo|vendor)$' | tr '\n' ' ' || true)
         if [ -n "$packages" ]; then
             echo "installing: $packages"
             bounded apt-get update -qq || return 1

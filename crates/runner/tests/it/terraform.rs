@@ -21,14 +21,15 @@ use chandler_model::{
     templates::{FlowSpec, IacTool},
 };
 use chandler_runner::{
-    recipe::Program,
-    tools::{Exit, Target, Verdict, prepare},
+    keep,
+    recipe::{Program, Recipe},
+    tools::{Exit, Prepared, Target, Verdict, prepare},
 };
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 
-use crate::job::BOUND;
+use crate::job::{BOUND, Job};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Neither a divisor of the length of anything nor longer than a line.
@@ -85,7 +86,8 @@ impl Flow {
         self.run_and(kind, Vec::new())
     }
 
-    fn run_and(&mut self, kind: StepKind, then: Vec<Then<'_>>) -> Ran {
+    /// Lays the next step into a directory.
+    fn lay_out(&mut self, kind: StepKind, dir: &Path) -> (Recipe, Prepared) {
         self.number += 1;
         let step = JobStep {
             number: self.number,
@@ -102,13 +104,18 @@ impl Flow {
         let assignment =
             Assignment { job: Id::new(1), attempt: 1, name: "job".to_owned(), intent, steps: vec![step.clone()] };
         let prepared = prepare(&assignment, Some(&step), &self.materials).unwrap();
-        let Program::Recipe(recipe) = prepared.program else { panic!("an image of its own") };
-        let dir = tempfile::tempdir().unwrap();
+        let Program::Recipe(recipe) = prepared.program.clone() else { panic!("an image of its own") };
         for file in &recipe.files {
-            let path = dir.path().join(&file.path);
+            let path = dir.join(&file.path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, &file.bytes).unwrap();
         }
+        (recipe, prepared)
+    }
+
+    fn run_and(&mut self, kind: StepKind, then: Vec<Then<'_>>) -> Ran {
+        let dir = tempfile::tempdir().unwrap();
+        let (recipe, prepared) = self.lay_out(kind, dir.path());
         let mut command = Command::new(&recipe.command[0]);
         command.args(&recipe.command[1..]).current_dir(dir.path()).env_clear().process_group(0);
         command.env("HOME", dir.path()).env("TMPDIR", dir.path()).env("PATH", &self.path).env("LANG", "C.UTF-8");
@@ -404,6 +411,30 @@ fn an_interrupted_apply_ends_in_order_and_writes_its_state() {
         assert_eq!(ran.left, ["state"]);
         assert_eq!(flow.resources(), [("first".to_owned(), false), ("running".to_owned(), true)]);
     }
+}
+
+#[tokio::test]
+async fn in_the_sandbox_the_keeper_interrupts_it_once() {
+    let mut flow = Flow::new(ENDLESS);
+    let mut job = Job::script("");
+    let (recipe, _) = flow.lay_out(StepKind::Apply, job.dir());
+    job.spec.program = PathBuf::from(&recipe.command[0]);
+    job.spec.args = recipe.command[1..].to_vec();
+    let tool = terraform().parent().unwrap().to_owned();
+    job.spec.confinement.read.push(tool);
+    job.spec.set_env("PATH", flow.path.clone());
+
+    let mut running = job.start().await;
+    let mut said = String::new();
+    while !said.contains("it runs\"") {
+        said = running.line().await;
+    }
+    running.keeper.control.signal(keep::Signal::Int).unwrap();
+    let ended = running.finish().await;
+    assert!(ended.is_gone() && ended.code() == Some(1), "{ended:?}");
+    assert!(ended.out().contains("Interrupt received") && !ended.out().contains("Two interrupts"), "{}", ended.out());
+    flow.materials.state = Some(fs::read(job.dir().join("terraform.tfstate")).unwrap());
+    assert_eq!(flow.resources(), [("first".to_owned(), false), ("running".to_owned(), true)]);
 }
 
 #[test]
