@@ -84,7 +84,7 @@ has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busy
 # Debian keeps what `python3 -m venv` needs in a package of its own.
 has_venv() { python3 -c 'import venv, ensurepip' >/dev/null 2>&1; }
 
-# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`, a bar, the command.
+# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`/`vendor`, a bar, the command.
 missing_tools() {
     has_rust || echo "Rust $(rust_version) or newer|rust|rustup toolchain install stable  (rustup: https://rustup.rs)"
     cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt|rust|rustup component add rustfmt'
@@ -99,6 +99,7 @@ missing_tools() {
     command -v docker-registry >/dev/null || echo 'docker-registry|docker-registry|apt-get install docker-registry'
     has_static_busybox || echo 'busybox without libraries|busybox-static|apt-get install busybox-static'
     has_venv || echo 'Python 3 with venv|python3-venv|apt-get install python3-venv'
+    command -v terraform >/dev/null || echo 'Terraform|vendor|https://developer.hashicorp.com/terraform/install'
     cargo nextest --version >/dev/null 2>&1 || echo 'cargo-nextest|cargo|cargo install cargo-nextest --locked'
 }
 
@@ -106,7 +107,7 @@ stage_tools() {
     local missing packages
     missing=$(missing_tools)
     if [ -n "$missing" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo)$' | tr '\n' ' ' || true)
+        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo|vendor)$' | tr '\n' ' ' || true)
         if [ -n "$packages" ]; then
             echo "installing: $packages"
             bounded apt-get update -qq || return 1

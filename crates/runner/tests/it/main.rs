@@ -8,3 +8,4 @@ mod job;
 mod leftovers;
 mod ordinary;
 mod output;
+mod terraform;
