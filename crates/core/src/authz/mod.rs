@@ -14,10 +14,10 @@ use chandler_model::tokens::Token;
 pub use access::Access;
 pub(crate) use access::{SYSTEM_ADMIN, SYSTEM_SCOPE, subject};
 
+use crate::Core;
 use crate::cx::{Actor, Cx};
 use crate::error::{Denied, Error, Kind as ErrorKind, Result};
 use crate::resource::Resource;
-use crate::Core;
 use chandler_model::ids::Selector;
 
 /// A row that the actor may do `action` to. Only this module makes one.

@@ -129,7 +129,8 @@ impl Core {
             }
             What::Content { organization, spec } => {
                 let organization = self.readable_organization(cx, *organization).await?;
-                let permit = authz::create_in(cx, super::kind_of_template(spec.kind()), Place::Organization(organization))?;
+                let permit =
+                    authz::create_in(cx, super::kind_of_template(spec.kind()), Place::Organization(organization))?;
                 (permit, organization, None, spec.clone())
             }
         };

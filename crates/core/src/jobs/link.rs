@@ -175,13 +175,8 @@ pub trait WorkerLink: Clone + Send + Sync + 'static {
     /// of attempts that are over: then it is kept as recovered.
     fn state(&self, attempt: Attempt, beat: i64, state: &[u8]) -> impl Future<Output = Result<Order>> + Send;
     /// Hands in what the step leaves, before the step is reported done. The same name again replaces it.
-    fn file(
-        &self,
-        attempt: Attempt,
-        step: i64,
-        name: &str,
-        bytes: &[u8],
-    ) -> impl Future<Output = Result<Order>> + Send;
+    fn file(&self, attempt: Attempt, step: i64, name: &str, bytes: &[u8])
+    -> impl Future<Output = Result<Order>> + Send;
     fn report(&self, attempt: Attempt, report: Report) -> impl Future<Output = Result<Order>> + Send;
     /// What the worker should look at, from now on.
     fn wakes(&self) -> impl Wakes;

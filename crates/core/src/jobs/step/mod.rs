@@ -20,8 +20,8 @@ mod tests;
 mod texts;
 mod waiting;
 
-pub use effect::{AttemptEnd, Clock, Commands, Effect, Held, Keys, Needed, When};
 pub use chandler_model::jobs::Canceler;
+pub use effect::{AttemptEnd, Clock, Commands, Effect, Held, Keys, Needed, When};
 pub use event::{Blame, Event, Exit, Refused};
 pub use steps::Steps;
 pub use subject::{Children, Facts, Subject};
