@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use chandler_core::environments::{EnvironmentFilter, EnvironmentInput, EnvironmentPatch};
+use chandler_model::credentials::Credential;
 use chandler_model::environments::{Environment, Pull};
 use chandler_model::errors::Code;
 use chandler_model::kinds::Scope;
@@ -30,6 +31,7 @@ struct View<'a> {
     description: Option<&'a str>,
     image: Option<&'a str>,
     pull: Option<Pull>,
+    credential_id: Option<Id<Credential>>,
     managed: bool,
     spec: SpecView<'a>,
     created_at: Timestamp,
@@ -69,6 +71,7 @@ impl<'a> View<'a> {
             description: row.description.as_deref(),
             image: row.image.as_deref(),
             pull: row.pull,
+            credential_id: row.credential_id,
             managed: row.managed,
             spec: SpecView::of(&row.spec),
             created_at: row.created_at,
@@ -109,8 +112,9 @@ impl FromFields for EnvironmentInput {
         let (organization, name) = (fields.optional("organization_id"), fields.required("name"));
         let (description, image) = (fields.optional("description"), fields.optional("image"));
         let pull: Option<Words<Pull>> = fields.optional("pull");
+        let credential = fields.optional("credential_id");
         let spec = fields.optional("spec").unwrap_or_default();
-        Some(Self { organization, name: name?, description, image, pull: pull.map(|pull| pull.0), spec })
+        Some(Self { organization, name: name?, description, image, pull: pull.map(|pull| pull.0), credential, spec })
     }
 }
 
@@ -124,7 +128,8 @@ impl FromFields for EnvironmentPatch {
             Patch::Clear => Patch::Clear,
             Patch::Set(pull) => Patch::Set(pull.0),
         };
-        Some(Self { name, description, image, pull, spec: fields.given("spec") })
+        let credential = fields.patch("credential_id");
+        Some(Self { name, description, image, pull, credential, spec: fields.given("spec") })
     }
 }
 

@@ -37,9 +37,17 @@ struct View<'a> {
     version: i64,
 }
 
-/// [`TemplateSpec`] with every key, the unset ones as null.
 #[derive(Serialize)]
-struct SpecView<'a> {
+#[serde(untagged)]
+enum SpecView<'a> {
+    Script(ScriptView<'a>),
+    /// As it is stored.
+    Other(&'a TemplateSpec),
+}
+
+/// [`ScriptSpec`] with every key, the unset ones as null.
+#[derive(Serialize)]
+struct ScriptView<'a> {
     kind: TemplateKind,
     script: &'a str,
     args: &'a [String],
@@ -71,15 +79,17 @@ impl<'a> View<'a> {
 
 impl<'a> SpecView<'a> {
     fn of(spec: &'a TemplateSpec) -> Self {
-        let TemplateSpec::Script(ScriptSpec { script, args, may_repeat, retries, timeout_s }) = spec;
-        Self {
+        let TemplateSpec::Script(ScriptSpec { script, args, may_repeat, retries, timeout_s }) = spec else {
+            return Self::Other(spec);
+        };
+        Self::Script(ScriptView {
             kind: TemplateKind::Script,
             script,
             args,
             may_repeat: *may_repeat,
             retries: *retries,
             timeout_s: *timeout_s,
-        }
+        })
     }
 }
 
@@ -111,6 +121,9 @@ impl FromFields for TemplateSpec {
             // Without a kind its fields are read as those of the only one, so that they are told as well.
             None => ScriptSpec::from_fields(fields).and(None),
             Some(Words(TemplateKind::Script)) => ScriptSpec::from_fields(fields).map(Self::Script),
+            Some(Words(TemplateKind::Ansible | TemplateKind::Flow | TemplateKind::Workload)) => {
+                fields.wrong("kind", Code::NotOneOf { words: vec!["script"] })
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub fn unique(constraint: &str) -> Option<(Kind, &'static str)> {
         "organizations_title" => (Kind::Organization, "name"),
         "organizations_slug" => (Kind::Organization, "slug"),
         "environments_name" => (Kind::Environment, "name"),
+        "credentials_name" => (Kind::Credential, "name"),
         "templates_script_name" => (Kind::ScriptTemplate, "name"),
         "templates_ansible_name" => (Kind::AnsibleTemplate, "name"),
         "workspaces_shared_name" => (Kind::SharedWorkspace, "name"),

@@ -4,6 +4,7 @@
 
 mod access;
 mod catalog;
+mod credentials;
 mod input;
 mod jobs;
 mod login;

@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod catalog;
+mod credentials;
 mod images;
 mod jobs;
 mod secrets;
