@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::output::Output;
 use super::{Executors, RETRY, Settings, name_of};
 use crate::executor::{Event, Executor, Ran, Running, Work};
-use crate::keep::{Boottime, Signal, Timing as Lease};
 use crate::tools;
+use crate::keep::{Boottime, Signal, Timing as Lease};
 
 /// One attempt at one job.
 pub(super) struct Attempt<L> {
