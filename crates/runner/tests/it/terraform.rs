@@ -26,17 +26,17 @@ use self::flow::{CHANGED, Flow, Then, UNCHANGED, terraform};
 use crate::job::Job;
 
 /// A resource whose input is a variable.
-const ONE: &str = "
-variable \"value\" {
-  default = \"first\"
+const ONE: &str = r#"
+variable "value" {
+  default = "first"
 }
-resource \"terraform_data\" \"one\" {
+resource "terraform_data" "one" {
   input = var.value
 }
-output \"value\" {
+output "value" {
   value = terraform_data.one.output
 }
-";
+"#;
 
 #[test]
 fn a_plan_says_what_would_change_and_leaves_itself() {
@@ -150,8 +150,15 @@ fn a_configuration_that_cannot_be_read_is_the_works_fault() {
 
 #[test]
 fn a_configuration_that_cannot_be_planned_is_shown_where_it_is_wrong() {
-    let main = "variable \"n\" {\n  type    = number\n  default = 1\n  validation {\n    condition     = var.n > \
-                1\n    error_message = \"Too small.\"\n  }\n}\n";
+    let main = r#"variable "n" {
+  type    = number
+  default = 1
+  validation {
+    condition     = var.n > 1
+    error_message = "Too small."
+  }
+}
+"#;
     let ran = Flow::new(main).run(StepKind::Plan);
     ran.assert_failed("terraform plan", "Invalid value for variable: Too small.");
     assert_eq!(ran.left, [""; 0]);
@@ -162,9 +169,17 @@ fn a_configuration_that_cannot_be_planned_is_shown_where_it_is_wrong() {
 
 #[test]
 fn an_apply_that_fails_half_way_keeps_what_was_made() {
-    let main = "resource \"terraform_data\" \"one\" {}\nresource \"terraform_data\" \"two\" {\n  input = \
-                terraform_data.one.id\n  provisioner \"local-exec\" {\n    command = \"echo said here; exit 3\"\n  \
-                }\n}\nresource \"terraform_data\" \"three\" {\n  input = terraform_data.two.id\n}\n";
+    let main = r#"resource "terraform_data" "one" {}
+resource "terraform_data" "two" {
+  input = terraform_data.one.id
+  provisioner "local-exec" {
+    command = "echo said here; exit 3"
+  }
+}
+resource "terraform_data" "three" {
+  input = terraform_data.two.id
+}
+"#;
     let mut flow = Flow::new(main);
     flow.run(StepKind::Plan).assert_is(&CHANGED);
     let ran = flow.run(StepKind::Apply);
@@ -183,18 +198,18 @@ const INTERRUPTS: [fn(Pid); 2] =
     [|group| kill_process_group(group, Signal::INT).unwrap(), |main| kill_process(main, Signal::INT).unwrap()];
 
 /// The second of three resources takes for ever.
-const ENDLESS: &str = "
-resource \"terraform_data\" \"first\" {}
-resource \"terraform_data\" \"running\" {
+const ENDLESS: &str = r#"
+resource "terraform_data" "first" {}
+resource "terraform_data" "running" {
   input = terraform_data.first.id
-  provisioner \"local-exec\" {
-    command = \"echo it runs; exec tail -f /dev/null\"
+  provisioner "local-exec" {
+    command = "echo it runs; exec tail -f /dev/null"
   }
 }
-resource \"terraform_data\" \"second\" {
+resource "terraform_data" "second" {
   input = terraform_data.running.id
 }
-";
+"#;
 
 #[test]
 fn an_interrupted_apply_ends_in_order_and_writes_its_state() {
@@ -240,8 +255,14 @@ fn an_interrupted_plan_ends_without_its_next_phase() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let main = format!(
-        "data \"terraform_remote_state\" \"slow\" {{\n  backend = \"http\"\n  config = {{\n    address = \
-         \"http://{address}/\"\n    retry_max = 0\n  }}\n}}\n"
+        r#"data "terraform_remote_state" "slow" {{
+  backend = "http"
+  config = {{
+    address   = "http://{address}/"
+    retry_max = 0
+  }}
+}}
+"#
     );
     for interrupt in INTERRUPTS {
         let connection = RefCell::new(None);
@@ -261,9 +282,27 @@ fn an_interrupted_plan_ends_without_its_next_phase() {
 
 #[test]
 fn secrets_and_sensitive_outputs_are_not_in_the_log() {
-    let main = "variable \"token\" {\n  sensitive = true\n}\nresource \"terraform_data\" \"user\" {\n  input = \
-                var.token\n  provisioner \"local-exec\" {\n    command = \"echo ${var.token}\"\n  }\n}\noutput \"token\" \
-                {\n  value     = var.token\n  sensitive = true\n}\noutput \"list\" {\n  value = [1, null]\n}\noutput \"key\" {\n  value     = file(\"keys/id\")\n  sensitive = true\n}\n";
+    let main = r#"variable "token" {
+  sensitive = true
+}
+resource "terraform_data" "user" {
+  input = var.token
+  provisioner "local-exec" {
+    command = "echo ${var.token}"
+  }
+}
+output "token" {
+  value     = var.token
+  sensitive = true
+}
+output "list" {
+  value = [1, null]
+}
+output "key" {
+  value     = file("keys/id")
+  sensitive = true
+}
+"#;
     let mut flow = Flow::new(main);
     flow.materials.secrets.env.insert("TF_VAR_token".to_owned(), "hunter2hunter2".to_owned());
     flow.materials.secrets.files.insert("keys/id".to_owned(), b"hunter2 too".to_vec());
@@ -288,8 +327,14 @@ fn values_that_no_variable_takes_are_a_warning() {
 
 #[test]
 fn modules_lie_in_folders() {
-    let main = "module \"a\" {\n  source = \"./modules/a\"\n  value  = \"deep\"\n}\noutput \"value\" {\n  value = \
-                module.a.value\n}\n";
+    let main = r#"module "a" {
+  source = "./modules/a"
+  value  = "deep"
+}
+output "value" {
+  value = module.a.value
+}
+"#;
     let mut flow = Flow::new(main).file("modules/a/main.tf", ONE);
     let ran = flow.run(StepKind::Plan);
     ran.assert_is(&CHANGED);
@@ -300,9 +345,21 @@ fn modules_lie_in_folders() {
 
 #[test]
 fn the_state_is_a_local_file_whatever_the_configuration_says() {
-    let s3 = "terraform {\n  backend \"s3\" {\n    bucket = \"theirs\"\n  }\n}\n";
-    let cloud = "terraform {\n  cloud {\n    organization = \"theirs\"\n    workspaces {\n      name = \"theirs\"\n    }\n  \
-                 }\n}\n";
+    let s3 = r#"terraform {
+  backend "s3" {
+    bucket = "theirs"
+  }
+}
+"#;
+    let cloud = r#"terraform {
+  cloud {
+    organization = "theirs"
+    workspaces {
+      name = "theirs"
+    }
+  }
+}
+"#;
     for (name, backend) in [("backend.tf", s3), ("cloud.tf", cloud), ("z_override.tf", s3)] {
         let mut flow = Flow::new(ONE).file(name, backend);
         flow.materials.secrets.env.insert("TF_WORKSPACE".to_owned(), "elsewhere".to_owned());
