@@ -90,6 +90,51 @@ CREATE UNIQUE INDEX settings_name ON settings (dialect, name);
 
 -- Catalog -----------------------------------------------------------------------------------------------------------
 
+-- What a credential of a type is asked for (`inputs`), and how it reaches a job (`injectors`).
+CREATE TABLE credential_types (
+  id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL,
+  created_by {id} REFERENCES users (id), updated_by {id} REFERENCES users (id), version {int} NOT NULL DEFAULT 1, ext {json},
+  name {text} NOT NULL, kind {text} NOT NULL, namespace {text}, managed {bool} NOT NULL DEFAULT false,
+  inputs {json} NOT NULL, injectors {json} NOT NULL
+);
+CREATE UNIQUE INDEX credential_types_uid ON credential_types (uid);
+CREATE UNIQUE INDEX credential_types_name ON credential_types (name, kind);
+CREATE UNIQUE INDEX credential_types_namespace ON credential_types (namespace) WHERE namespace IS NOT NULL;
+
+-- `inputs` has the public ones; `secrets` has the names of those whose values are in `sealed`. `host`: the registry's.
+CREATE TABLE credentials (
+  id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL,
+  created_by {id} REFERENCES users (id), updated_by {id} REFERENCES users (id), version {int} NOT NULL DEFAULT 1, ext {json},
+  scope {text} NOT NULL, cluster_id {id} REFERENCES clusters (id),
+  organization_id {id} REFERENCES organizations (live_id), project_id {id},
+  unit {int} GENERATED ALWAYS AS (CASE scope WHEN 'global' THEN 0 WHEN 'cluster' THEN cluster_id * 4 + 1
+    WHEN 'organization' THEN organization_id * 4 + 2 WHEN 'project' THEN project_id * 4 + 3 END) STORED,
+  private {bool} NOT NULL DEFAULT false, owner_id {id} REFERENCES users (id),
+  type_id {id} NOT NULL REFERENCES credential_types (id), name {text} NOT NULL, description {text},
+  inputs {json} NOT NULL, secrets {json} NOT NULL, sealed {bytes}, host {text}, managed {bool} NOT NULL DEFAULT false,
+  FOREIGN KEY (project_id, organization_id) REFERENCES projects (id, organization_id) ON UPDATE CASCADE,
+  CONSTRAINT credentials_scope CHECK (
+    (scope = 'global' AND cluster_id IS NULL AND organization_id IS NULL AND project_id IS NULL)
+    OR (scope = 'cluster' AND cluster_id IS NOT NULL AND organization_id IS NULL AND project_id IS NULL)
+    OR (scope = 'organization' AND cluster_id IS NULL AND organization_id IS NOT NULL AND project_id IS NULL)
+    OR (scope = 'project' AND cluster_id IS NULL AND organization_id IS NOT NULL AND project_id IS NOT NULL)),
+  CONSTRAINT credentials_private CHECK (NOT private OR owner_id IS NOT NULL)
+);
+CREATE UNIQUE INDEX credentials_uid ON credentials (uid);
+CREATE UNIQUE INDEX credentials_name ON credentials (unit, type_id, name) WHERE NOT private;
+CREATE INDEX credentials_unit ON credentials (unit, id);
+CREATE INDEX credentials_by_name ON credentials (name, id);
+CREATE INDEX credentials_host ON credentials (host, unit, id) WHERE host IS NOT NULL;
+CREATE INDEX credentials_type ON credentials (type_id);
+CREATE INDEX credentials_organization ON credentials (organization_id, id);
+CREATE INDEX credentials_project ON credentials (project_id) WHERE project_id IS NOT NULL;
+CREATE INDEX credentials_cluster ON credentials (cluster_id) WHERE cluster_id IS NOT NULL;
+CREATE INDEX credentials_owner ON credentials (owner_id) WHERE owner_id IS NOT NULL;
+
+-- Credentials as they are read: with the word of their type.
+CREATE VIEW typed_credentials AS
+  SELECT c.*, t.namespace FROM credentials c JOIN credential_types t ON t.id = c.type_id;
+
 CREATE TABLE environments (
   id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, updated_at {time} NOT NULL,
   created_by {id} REFERENCES users (id), updated_by {id} REFERENCES users (id), version {int} NOT NULL DEFAULT 1, ext {json},
@@ -97,7 +142,8 @@ CREATE TABLE environments (
   organization_id {id} REFERENCES organizations (live_id), project_id {id},
   unit {int} GENERATED ALWAYS AS (CASE scope WHEN 'global' THEN 0 WHEN 'cluster' THEN cluster_id * 4 + 1
     WHEN 'organization' THEN organization_id * 4 + 2 WHEN 'project' THEN project_id * 4 + 3 END) STORED,
-  name {text} NOT NULL, description {text}, image {text}, pull {text}, managed {bool} NOT NULL DEFAULT false,
+  name {text} NOT NULL, description {text}, image {text}, pull {text},
+  credential_id {id} REFERENCES credentials (id) ON DELETE SET NULL, managed {bool} NOT NULL DEFAULT false,
   spec {json} NOT NULL, workload_types {int}, dist_framework {text},
   pinned_digest {text}, seen_digest {text}, seen_at {time}, update_count {int} NOT NULL DEFAULT 1,
   FOREIGN KEY (project_id, organization_id) REFERENCES projects (id, organization_id) ON UPDATE CASCADE,
@@ -116,6 +162,7 @@ CREATE INDEX environments_image ON environments (image);
 CREATE INDEX environments_organization ON environments (organization_id, id);
 CREATE INDEX environments_project ON environments (project_id) WHERE project_id IS NOT NULL;
 CREATE INDEX environments_cluster ON environments (cluster_id) WHERE cluster_id IS NOT NULL;
+CREATE INDEX environments_credential ON environments (credential_id) WHERE credential_id IS NOT NULL;
 
 ALTER TABLE organizations ADD COLUMN default_environment_id {id} REFERENCES environments (id) ON DELETE SET NULL;
 CREATE INDEX organizations_default_environment ON organizations (default_environment_id)
@@ -135,10 +182,9 @@ CREATE TABLE templates (
     REFERENCES organizations (live_id)
 );
 CREATE UNIQUE INDEX templates_uid ON templates (uid);
-CREATE UNIQUE INDEX templates_script_name ON templates (coalesce(live_organization_id, 0), name)
-  WHERE kind = 'script' AND deleted_at IS NULL;
-CREATE UNIQUE INDEX templates_ansible_name ON templates (coalesce(live_organization_id, 0), name)
-  WHERE kind = 'ansible' AND deleted_at IS NULL;
+-- Names of flows and workloads are free.
+CREATE UNIQUE INDEX templates_name ON templates (kind, coalesce(live_organization_id, 0), name)
+  WHERE kind IN ('script', 'ansible') AND deleted_at IS NULL;
 CREATE INDEX templates_organization ON templates (organization_id, kind, name);
 CREATE INDEX templates_live_organization ON templates (live_organization_id) WHERE live_organization_id IS NOT NULL;
 CREATE INDEX templates_environment ON templates (environment_id) WHERE environment_id IS NOT NULL;
@@ -190,7 +236,7 @@ CREATE INDEX workspaces_owner ON workspaces (owner_id) WHERE owner_id IS NOT NUL
 -- The current state of a workspace is its newest version that is final and not recovered.
 CREATE TABLE state_versions (
   id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, created_by {id} REFERENCES users (id),
-  workspace_id {id} NOT NULL REFERENCES workspaces (id), serial {int}, lineage {text}, md5 {text}, size {int} NOT NULL,
+  workspace_id {id} NOT NULL REFERENCES workspaces (id), serial {int}, lineage {text}, sha256 {text} NOT NULL, size {int} NOT NULL,
   blob_id {id} REFERENCES blobs (id), job_id {id}, attempt {int}, beat {int}, status {text} NOT NULL, origin {text} NOT NULL
 );
 CREATE UNIQUE INDEX state_versions_uid ON state_versions (uid);

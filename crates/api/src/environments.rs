@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use chandler_core::environments::{EnvironmentFilter, EnvironmentInput, EnvironmentPatch};
+use chandler_model::credentials::Credential;
 use chandler_model::environments::{Environment, Pull};
 use chandler_model::errors::Code;
 use chandler_model::kinds::Scope;
@@ -30,6 +31,7 @@ struct View<'a> {
     description: Option<&'a str>,
     image: Option<&'a str>,
     pull: Option<Pull>,
+    credential_id: Option<Id<Credential>>,
     managed: bool,
     spec: RunView<'a>,
     pinned_digest: Option<&'a str>,
@@ -74,6 +76,7 @@ impl<'a> View<'a> {
             description: row.description.as_deref(),
             image: row.image.as_deref(),
             pull: row.pull,
+            credential_id: row.credential_id,
             managed: row.managed,
             spec: RunView::of(&row.spec),
             pinned_digest: row.pinned_digest.as_deref(),
@@ -118,8 +121,9 @@ impl FromFields for EnvironmentInput {
         let (organization, name) = (fields.optional("organization_id"), fields.required("name"));
         let (description, image) = (fields.optional("description"), fields.optional("image"));
         let pull: Option<Words<Pull>> = fields.optional("pull");
+        let credential = fields.optional("credential_id");
         let spec = fields.optional("spec").unwrap_or_default();
-        Some(Self { organization, name: name?, description, image, pull: pull.map(|pull| pull.0), spec })
+        Some(Self { organization, name: name?, description, image, pull: pull.map(|pull| pull.0), credential, spec })
     }
 }
 
@@ -133,8 +137,8 @@ impl FromFields for EnvironmentPatch {
             Patch::Clear => Patch::Clear,
             Patch::Set(pull) => Patch::Set(pull.0),
         };
-        let pinned_digest = fields.patch("pinned_digest");
-        Some(Self { name, description, image, pull, pinned_digest, spec: fields.given("spec") })
+        let (credential, pinned_digest) = (fields.patch("credential_id"), fields.patch("pinned_digest"));
+        Some(Self { name, description, image, pull, credential, pinned_digest, spec: fields.given("spec") })
     }
 }
 

@@ -190,6 +190,9 @@ fn of_kind(kind: &ErrorKind) -> Problem {
             )
         }
         ErrorKind::InUse { resource, by } => Problem::new(IN_USE, in_use(*resource, by)),
+        ErrorKind::Attached { resource, to, count, names } => {
+            Problem::new(IN_USE, attached(*resource, *to, *count, names))
+        }
         ErrorKind::Protected { resource } => {
             let noun = noun(*resource);
             Problem::new(
@@ -302,9 +305,23 @@ fn denied(why: Denied, action: Action, resource: Kind) -> Problem {
     }
 }
 
+fn counted(n: i64, kind: Kind) -> String {
+    format!("{n} {}{}", noun(kind), if n == 1 { "" } else { "s" })
+}
+
+fn attached(resource: Kind, to: Kind, count: i64, names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let shown = if i64::try_from(names.len()).is_ok_and(|shown| shown < count) { "among them " } else { "" };
+    let which = if names.is_empty() { String::new() } else { format!(" ({shown}{})", names.join(", ")) };
+    format!(
+        "The {} is still named by {}{which}. Take it away there, or send `?force=true` to take it away everywhere.",
+        noun(resource),
+        counted(count, to)
+    )
+}
+
 fn in_use(resource: Kind, by: &[(Kind, i64)]) -> String {
-    let counts: Vec<String> =
-        by.iter().map(|(kind, n)| format!("{n} {}{}", noun(*kind), if *n == 1 { "" } else { "s" })).collect();
+    let counts: Vec<String> = by.iter().map(|(kind, n)| counted(*n, *kind)).collect();
     format!("The {} is still used by {}. Delete or finish these first.", noun(resource), counts.join(", "))
 }
 
@@ -319,6 +336,8 @@ fn noun(kind: Kind) -> &'static str {
         Kind::SharedWorkspace => "workspace",
         Kind::State => "state",
         Kind::Setting => "setting",
+        Kind::Credential | Kind::RegistryCredential | Kind::GitCredential | Kind::AssetCredential => "credential",
+        Kind::CredentialType => "credential type",
     }
 }
 

@@ -28,6 +28,7 @@ fn place(kind: &ErrorKind) -> usize {
         ErrorKind::Unavailable { .. } => 14,
         ErrorKind::Timeout => 15,
         ErrorKind::Internal => 16,
+        ErrorKind::Attached { .. } => 17,
     }
 }
 
@@ -51,6 +52,12 @@ fn code_place(code: &Code) -> usize {
 
 fn kinds() -> Vec<ErrorKind> {
     let (environment, job) = (Kind::Environment, Kind::ScriptJob);
+    let attached = |count, names: &[&str]| ErrorKind::Attached {
+        resource: Kind::RegistryCredential,
+        to: environment,
+        count,
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
     let mut all = vec![
         ErrorKind::Malformed { at: None },
         ErrorKind::Malformed { at: Some("line 3".to_owned()) },
@@ -62,6 +69,9 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::Conflict { resource: Kind::ScriptTemplate, field: "name" },
         ErrorKind::WrongState { resource: job, state: "succeeded" },
         ErrorKind::InUse { resource: Kind::Organization, by: vec![(environment, 1), (job, 3)] },
+        attached(2, &["python", "base"]),
+        attached(9, &["python", "base"]),
+        attached(1, &[]),
         ErrorKind::Protected { resource: environment },
         ErrorKind::TooLarge { limit: 1 << 20 },
         ErrorKind::UnsupportedMedia { want: "application/json" },
@@ -135,7 +145,7 @@ fn shown(problem: &Problem) -> String {
 #[test]
 fn every_error_has_its_words() {
     let places: BTreeSet<usize> = kinds().iter().map(place).collect();
-    assert_eq!(places, (0..17).collect());
+    assert_eq!(places, (0..18).collect());
     let places: BTreeSet<usize> = codes().iter().map(code_place).collect();
     assert_eq!(places, (0..13).collect());
 

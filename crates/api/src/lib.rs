@@ -5,6 +5,8 @@
 //! What clients may rely on is written down in `docs/reference/native-api.md`.
 
 mod auth;
+mod credential_types;
+mod credentials;
 mod environments;
 mod errors;
 mod failure;

@@ -7,7 +7,9 @@ use chandler_core::Core;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::Api;
-use crate::{environments, failure, jobs, me, organizations, templates, tokens, workspaces};
+use crate::{
+    credential_types, credentials, environments, failure, jobs, me, organizations, templates, tokens, workspaces,
+};
 
 /// The routes below `/api/v1`, without the generic layers: the server puts `chandler_wire::layers` around them, with
 /// [`render_outer`](crate::render_outer). Log streams end when `stop` fires.
@@ -23,6 +25,10 @@ pub fn router(core: Core, stop: CancellationToken) -> Router {
             "/organizations/{id}",
             get(organizations::show).patch(organizations::update).delete(organizations::delete),
         )
+        .route("/credential-types", get(credential_types::list))
+        .route("/credential-types/{id}", get(credential_types::show))
+        .route("/credentials", get(credentials::list).post(credentials::create))
+        .route("/credentials/{id}", get(credentials::show).patch(credentials::update).delete(credentials::delete))
         .route("/environments", get(environments::list).post(environments::create))
         .route("/environments/{id}", get(environments::show).patch(environments::update).delete(environments::delete))
         .route("/templates", get(templates::list).post(templates::create))

@@ -88,6 +88,7 @@ impl Core {
                 let organization = insert_with_slug(w.tx, self, &cx, &title, cluster.id, true).await?;
                 w.created(&permits.1, &organization)?;
 
+                crate::credentials::make_built_in(self, w.tx, &cx).await?;
                 let first_environments = [
                     (CONTROL_PLANE, &first.control_plane_image, true),
                     (DEFAULT_ENVIRONMENT, &first.default_image, false),
@@ -103,6 +104,7 @@ impl Core {
                         description: None,
                         image: image.as_deref(),
                         pull: None,
+                        credential_id: None,
                         managed,
                         spec: &Json(RunSpec::default()),
                     };

@@ -1,5 +1,6 @@
 //! Environments: what a job runs in. Global ones are the installation's, organization ones a tenant's.
 
+use chandler_model::credentials::Credential;
 use chandler_model::environments::{Environment, IMAGE_MAX, Pull};
 use chandler_model::errors::Code;
 use chandler_model::ids::Selector;
@@ -13,6 +14,7 @@ use chandler_store::environments::{self, NewEnvironment};
 
 use crate::Core;
 use crate::authz::{self, Authorized};
+use crate::credentials;
 use crate::cx::Cx;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::input::{Check, expect_version, optional_text, patched_text};
@@ -27,6 +29,8 @@ pub struct EnvironmentInput {
     /// None = a local process.
     pub image: Option<String>,
     pub pull: Option<Pull>,
+    /// For a registry, and global or of the same organization.
+    pub credential: Option<Id<Credential>>,
     pub spec: RunSpec,
 }
 
@@ -39,6 +43,7 @@ pub struct EnvironmentPatch {
     pub pull: Patch<Pull>,
     /// The only image that may run under this name.
     pub pinned_digest: Patch<String>,
+    pub credential: Patch<Id<Credential>>,
     pub spec: Option<RunSpec>,
 }
 
@@ -62,6 +67,10 @@ impl Core {
         let image = check.take("image", input.image.as_deref().map(check_image).transpose());
         check_run(&mut check, "spec", &input.spec);
         check.done()?;
+        let credential_id = match input.credential {
+            Some(id) => Some(self.registry_credential(cx, id, place.organization()).await?),
+            None => None,
+        };
         let spec = Json(input.spec);
         let new = NewEnvironment {
             by: cx.user_id(),
@@ -70,10 +79,12 @@ impl Core {
             description: description.as_deref(),
             image: image.as_deref(),
             pull: input.pull,
+            credential_id,
             managed: false,
             spec: &spec,
         };
         self.write(cx, async |w| {
+            credentials::keep(w.tx, credential_id).await?;
             let row = environments::insert(w.tx, self.uid(), cx.now, &new).await?;
             w.created(&permit, &row)?;
             Ok(row)
@@ -123,7 +134,14 @@ impl Core {
             check_run(&mut check, "spec", spec);
         }
         check.done()?;
+        // What is not changed is not checked again.
+        let credential = patch.credential.as_set().filter(|id| right.credential_id != Some(**id)).copied();
+        if let Some(id) = credential {
+            self.registry_credential(cx, id, right.organization_id).await?;
+        }
         self.write(cx, async |w| {
+            // Before the environment's row, as a deletion of the credential takes them.
+            credentials::keep(w.tx, credential).await?;
             let before = environments::lock(w.tx, right.id).await?.ok_or_else(|| gone(Action::Update))?;
             expect_version(version, before.version)?;
             let mut row = before.clone();
@@ -143,6 +161,7 @@ impl Core {
                 return Err(Error::field("pinned_digest", Code::Format { rule: "needs image" }));
             }
             row.pull = patch.pull.clone().apply(row.pull);
+            row.credential_id = patch.credential.clone().apply(row.credential_id);
             if let Some(spec) = &patch.spec {
                 row.spec = Json(spec.clone());
             }

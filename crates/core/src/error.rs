@@ -49,6 +49,13 @@ pub enum Kind {
         resource: Resource,
         by: Vec<(Resource, i64)>,
     },
+    /// Other rows name it. `names` has some of them, as far as the actor may see them.
+    Attached {
+        resource: Resource,
+        to: Resource,
+        count: i64,
+        names: Vec<String>,
+    },
     /// The default organization and the like.
     Protected {
         resource: Resource,

@@ -7,6 +7,7 @@
 pub mod authz;
 pub mod bootstrap;
 pub mod clock;
+pub mod credentials;
 pub mod cx;
 pub mod environments;
 pub mod error;

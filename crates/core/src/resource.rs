@@ -1,5 +1,6 @@
 //! What every audited row can say of itself: enough for authorization, audit, change events and tallies.
 
+use chandler_model::credentials::{Credential, CredentialType};
 use chandler_model::environments::Environment;
 use chandler_model::ids::Selector;
 use chandler_model::jobs::Job;
@@ -202,5 +203,43 @@ impl Resource for Token {
     }
     async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
         chandler_store::tokens::find(db, selector).await
+    }
+}
+
+impl Resource for Credential {
+    const KIND: Kind = Kind::Credential;
+
+    fn kind(&self) -> Kind {
+        Self::kind(self)
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.name,
+            organization_id: self.organization_id,
+            unit: Some(self.place().unit()),
+        }
+    }
+    fn fields(&self) -> Map<String, Value> {
+        fields_of(self)
+    }
+    async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
+        chandler_store::credentials::find(db, selector).await
+    }
+}
+
+impl Resource for CredentialType {
+    const KIND: Kind = Kind::CredentialType;
+
+    fn about(&self) -> About<'_> {
+        About { id: self.id.get(), uid: self.uid, title: &self.name, organization_id: None, unit: None }
+    }
+    fn fields(&self) -> Map<String, Value> {
+        fields_of(self)
+    }
+    async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
+        chandler_store::credential_types::find(db, selector).await
     }
 }

@@ -103,6 +103,15 @@ impl Write<'_> {
         self.entry(AuditAction::Update, row, changes);
     }
 
+    /// Adds to the last report what the fields of its row do not show.
+    pub(crate) fn more(&mut self, what: &str, old: Value, new: Value) -> Result<()> {
+        let Some(entry) = self.entries.last_mut() else { return Err(Error::internal("nothing was reported yet")) };
+        let mut changes: Map<String, Value> = serde_json::from_str(&entry.changes.0).map_err(Error::internal)?;
+        changes.insert(what.to_owned(), pair(old, new));
+        entry.changes = RawJson(Value::Object(changes).to_string());
+        Ok(())
+    }
+
     fn entry<T: Resource>(&mut self, action: AuditAction, row: &T, changes: Map<String, Value>) {
         let about = row.about();
         self.entries.push(AuditEntry {

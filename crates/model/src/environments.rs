@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use crate::credentials::Credential;
 use crate::kinds::{Place, Scope};
 use crate::organizations::Organization;
 use crate::run_spec::RunSpec;
@@ -42,6 +43,8 @@ pub struct Environment {
     /// Container image reference, kept as given. Without one the environment is a local process.
     pub image: Option<String>,
     pub pull: Option<Pull>,
+    /// Shown to the image's registry, if that is its host.
+    pub credential_id: Option<Id<Credential>>,
     /// Made by the installation: only `pull` may be edited, never deleted.
     pub managed: bool,
     pub spec: Json<RunSpec>,

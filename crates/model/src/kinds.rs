@@ -27,6 +27,12 @@ pub enum Kind {
     SharedWorkspace,
     State,
     Setting,
+    /// Of a type that is none of the following; also a credential before anybody knows of which type.
+    Credential,
+    RegistryCredential,
+    GitCredential,
+    AssetCredential,
+    CredentialType,
 }
 
 /// What an actor may do to a row.

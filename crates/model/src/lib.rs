@@ -4,6 +4,7 @@
 //! same thing by it; the meaning of each row is `docs/core/model.md`.
 
 pub mod audit;
+pub mod credentials;
 pub mod environments;
 pub mod errors;
 pub mod ids;

@@ -10,6 +10,8 @@ pub fn statements() -> Vec<&'static dyn Catalogued> {
         crate::blobs::STATEMENTS,
         crate::changes::STATEMENTS,
         crate::clusters::STATEMENTS,
+        crate::credential_types::STATEMENTS,
+        crate::credentials::STATEMENTS,
         crate::environments::STATEMENTS,
         crate::grants::STATEMENTS,
         crate::jobs::attempts::STATEMENTS,

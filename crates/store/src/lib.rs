@@ -9,6 +9,8 @@ pub mod catalogue;
 pub mod changes;
 pub mod clusters;
 pub mod constraints;
+pub mod credential_types;
+pub mod credentials;
 pub mod environments;
 pub mod grants;
 pub mod jobs;

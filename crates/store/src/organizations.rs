@@ -53,8 +53,9 @@ static LOCK: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE id = $1 AND deleted_at IS NULL {for_update}");
 static PAGE: Sql<Organization> =
     Sql::new("SELECT {columns} FROM organizations WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2");
-static DEPENDENTS: Sql<(i64, i64, i64)> = Sql::new(
+static DEPENDENTS: Sql<(i64, i64, i64, i64)> = Sql::new(
     "SELECT (SELECT count(*) FROM environments WHERE organization_id = $1), \
+     (SELECT count(*) FROM credentials WHERE organization_id = $1), \
      (SELECT count(*) FROM templates WHERE live_organization_id = $1), \
      (SELECT count(*) FROM job_queue WHERE organization_id = $1)",
 );
@@ -111,8 +112,13 @@ pub async fn page(db: &Db, visible: &Visible, page: PageRequest) -> Result<Vec<O
 
 /// What hangs on a locked organization and blocks its deletion: kinds with their counts, none of them zero.
 pub async fn dependents(tx: &mut Tx, id: Id<Organization>) -> Result<Vec<(Kind, i64)>> {
-    let (environments, templates, jobs) = tx.one(&DEPENDENTS, &[id.into()]).await?;
-    let counts = [(Kind::Environment, environments), (Kind::ScriptTemplate, templates), (Kind::ScriptJob, jobs)];
+    let (environments, credentials, templates, jobs) = tx.one(&DEPENDENTS, &[id.into()]).await?;
+    let counts = [
+        (Kind::Environment, environments),
+        (Kind::Credential, credentials),
+        (Kind::ScriptTemplate, templates),
+        (Kind::ScriptJob, jobs),
+    ];
     Ok(counts.into_iter().filter(|(_, n)| *n > 0).collect())
 }
 

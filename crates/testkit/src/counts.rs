@@ -17,6 +17,8 @@ static TABLES: &[(&str, &Sql<i64>)] = tables![
     "grants",
     "tokens",
     "settings",
+    "credential_types",
+    "credentials",
     "environments",
     "unified_ids",
     "templates",

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod counts;
 pub mod db;
+pub mod dump;
 pub mod installation;
 pub mod users;

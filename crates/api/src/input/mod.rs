@@ -4,6 +4,7 @@
 //! (`fields.rs`), so that all wrong fields are told at once and by name. Nothing is worded here.
 
 mod body;
+mod credential_inputs;
 mod fields;
 mod path;
 mod precondition;
@@ -12,6 +13,7 @@ mod read;
 mod tree;
 
 pub(crate) use body::{Body, Empty, MayBody};
+pub(crate) use credential_inputs::InputsGiven;
 pub(crate) use fields::{Fields, FromFields};
 pub(crate) use path::{Named, Segments};
 pub(crate) use precondition::IfMatch;

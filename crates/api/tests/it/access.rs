@@ -21,6 +21,13 @@ const TABLE: &[(&str, &str, u16, u16)] = &[
     ("GET", "/organizations/{id}", 404, 200),
     ("PATCH", "/organizations/{id}", 404, 200),
     ("DELETE", "/organizations/{id}", 404, 204),
+    ("GET", "/credential-types", 200, 200),
+    ("GET", "/credential-types/{id}", 404, 200),
+    ("GET", "/credentials", 200, 200),
+    ("POST", "/credentials", 403, 201),
+    ("GET", "/credentials/{id}", 404, 200),
+    ("PATCH", "/credentials/{id}", 404, 200),
+    ("DELETE", "/credentials/{id}", 404, 204),
     ("GET", "/environments", 200, 200),
     ("POST", "/environments", 403, 201),
     ("GET", "/environments/{id}", 404, 200),
@@ -101,6 +108,7 @@ fn body(method: &str, route: &str, n: usize) -> Option<Value> {
     match (method, route) {
         ("POST", "/tokens") => Some(json!({})),
         ("POST", "/organizations" | "/environments") => Some(json!({ "name": name })),
+        ("POST", "/credentials") => Some(json!({ "name": name, "type": "generic", "inputs": { "key": "secret" } })),
         ("POST", "/templates") => Some(json!({ "organization_id": 1, "name": name, "spec": spec })),
         ("POST", "/jobs") => Some(json!({ "organization_id": 1, "name": name, "spec": spec })),
         ("POST", "/workspaces") => Some(json!({ "organization_id": 1, "name": name })),
@@ -145,6 +153,10 @@ async fn path_to(server: &Server, method: &str, route: &str, n: usize) -> Result
 /// A new row of the collection that a route speaks of, made by the administrator.
 async fn make(server: &Server, route: &str, n: usize) -> Result<i64> {
     let collection = route.split("/{id}").next().context("a collection")?;
+    if collection == "/credential-types" {
+        // They come with the installation.
+        return Ok(1);
+    }
     let body = body("POST", collection, n).context("something that can be made")?;
     server.call(Admin, post(collection, &body)).await?.id()
 }
@@ -184,8 +196,17 @@ async fn lists_of_somebody_without_rights_are_empty() {
     on_both(async |server| {
         make(server, "/templates", 1).await?;
         make(server, "/jobs", 1).await?;
+        make(server, "/credentials", 1).await?;
         make(server, "/workspaces", 1).await?;
-        for list in ["/organizations", "/environments", "/templates", "/jobs", "/workspaces"] {
+        for list in [
+            "/organizations",
+            "/credential-types",
+            "/credentials",
+            "/environments",
+            "/templates",
+            "/jobs",
+            "/workspaces",
+        ] {
             let empty = json!({ "items": [], "next": null });
             assert_eq!(server.call(Stranger, get(list)).await?.json()?, empty, "{list}");
         }
@@ -206,7 +227,8 @@ async fn what_is_hidden_cannot_be_told_from_what_is_absent() {
             assert_eq!(one, other);
             Ok(())
         };
-        for collection in ["/organizations", "/environments"] {
+        make(server, "/credentials", 1).await?;
+        for collection in ["/organizations", "/credential-types", "/credentials", "/environments"] {
             let at = |id: i64| server.call(Stranger, get(&format!("{collection}/{id}")));
             same(at(1).await, at(99).await).await?;
         }

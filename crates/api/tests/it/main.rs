@@ -4,6 +4,7 @@
 
 mod access;
 mod catalog;
+mod credentials;
 mod flows;
 mod input;
 mod jobs;

@@ -33,7 +33,8 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
     if clear.len() > STATE_MAX {
         return Err(Error::internal(format!("a state of {} bytes is longer than {STATE_MAX}", clear.len())));
     }
-    let head: Head = serde_json::from_slice(clear).unwrap_or_default();
+    // The file is written in place: one that is no JSON was caught half written, and a whole one follows.
+    let Ok(head) = serde_json::from_slice::<Head>(clear) else { return Ok(()) };
     let prepared = sealed_blobs::prepare(core, clear)?;
     let digest = digest(clear);
     core.db()
@@ -48,13 +49,18 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
             if before.as_ref().and_then(|before| before.beat).is_some_and(|known| known >= beat) {
                 return Ok(());
             }
+            // An apply that changed nothing is no new version.
+            let latest = before.as_ref().or(current.as_ref().filter(|_| origin == Origin::Job));
+            if latest.is_some_and(|latest| latest.sha256.as_deref() == Some(digest.as_str())) {
+                return Ok(());
+            }
             let blob = sealed_blobs::insert(tx, &prepared, now).await?;
             let new = New {
                 by: None,
                 workspace,
                 serial: head.serial,
                 lineage: head.lineage.as_deref(),
-                md5: &digest,
+                sha256: &digest,
                 size: prepared.size,
                 blob,
                 job: Some((attempt.job, attempt.number, beat)),

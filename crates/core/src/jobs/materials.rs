@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use chandler_model::Uid;
+use chandler_model::jobs::JobKind;
 use chandler_store::jobs::{keys, rows, steps};
 use chandler_store::states;
 use serde::{Deserialize, Serialize};
 
+use super::engine::{self, From};
 use super::link::{self, Attempt, JobFile, Materials, Secrets};
+use super::step::{Blame, Event, Exit};
 use super::{hand_in, sealed_blobs};
 use crate::Core;
+use crate::credentials::{JobPlace, registry_login};
 use crate::error::{Error, Result};
 use crate::secrets::Seat;
 
@@ -84,11 +88,26 @@ pub(super) async fn of(core: &Core, attempt: Attempt) -> Result<Option<Materials
             }
             let files = steps::files_of(tx, job.id).await?;
             let sealed = rows::sealed(tx, job.id).await?;
-            Ok::<_, Error>(Some((state, files, sealed)))
+            let registry = match job.intent.image() {
+                None => Ok(None),
+                Some(image) => {
+                    let place = JobPlace { organization: job.organization_id };
+                    let container = job.kind == JobKind::Container;
+                    registry_login(core, tx, job.environment_id, &image.reference, place, container).await?
+                }
+            };
+            Ok::<_, Error>(Some((state, files, sealed, registry)))
         })
         .await?;
-    let Some((state, files, sealed)) = found else { return Ok(None) };
+    let Some((state, files, sealed, registry)) = found else { return Ok(None) };
     let mut materials = Materials::default();
+    match registry {
+        Ok(login) => materials.registry = login,
+        Err(reason) => {
+            refuse(core, attempt, reason).await?;
+            return Ok(None);
+        }
+    }
     if let Some(blob) = state {
         materials.state = Some(sealed_blobs::open(core, core.db(), blob).await?);
     }
@@ -100,4 +119,16 @@ pub(super) async fn of(core: &Core, attempt: Attempt) -> Result<Option<Materials
         materials.secrets = open(core, &sealed)?;
     }
     Ok(Some(materials))
+}
+
+/// The job cannot be run as it was asked for; nothing of it has begun.
+async fn refuse(core: &Core, attempt: Attempt, reason: String) -> Result<()> {
+    let now = core.now();
+    let event = Event::Error { blame: Blame::Platform, reason, exit: Exit::default() };
+    core.db()
+        .write(async |tx| {
+            let from = From::Attempt(attempt.number);
+            engine::transition(core, tx, attempt.job, from, event.clone(), now).await.map(drop)
+        })
+        .await
 }

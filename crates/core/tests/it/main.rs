@@ -2,6 +2,8 @@
 
 mod bootstrap;
 mod catalog;
+mod credentials;
 mod images;
 mod jobs;
 mod secrets;
+mod support;

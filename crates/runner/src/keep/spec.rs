@@ -94,6 +94,9 @@ pub struct Confinement {
     pub write: Vec<PathBuf>,
     /// Folders that are empty for the job, beside `/run`, `/var/run` and `/tmp`: the data folders of the server.
     pub cover: Vec<PathBuf>,
+    /// Further programs that the job starts, absolute paths: each brings its own folders, as the program itself does.
+    #[serde(default)]
+    pub tools: Vec<PathBuf>,
     /// What [`crate::sandbox::open_files`] found, kept by the worker over many jobs. `None`: the keeper looks itself,
     /// which is most of its start time.
     pub open: Option<Vec<PathBuf>>,
@@ -128,6 +131,14 @@ impl Default for Timing {
             lease_kill: Duration::from_secs(40),
             unanswered: Duration::from_secs(10),
         }
+    }
+}
+
+impl Timing {
+    /// Between two looks at files that are handed back while the job runs: half a beat, and a lease is three beats.
+    #[must_use]
+    pub fn look(&self) -> Duration {
+        self.lease / 6
     }
 }
 

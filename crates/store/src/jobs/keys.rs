@@ -45,18 +45,18 @@ static WAKE: Sql<i64> = Sql::new(concat!(
      (SELECT k.job_id FROM job_keys k WHERE k.key = $1 AND k.turn <= \
      coalesce((SELECT min(h.turn) FROM job_keys h WHERE h.key = $1 AND h.mode = 'hold'), 9223372036854775807)) AND ",
     ready_condition!(),
-    " RETURNING q.job_id"
+    " RETURNING job_id"
 ));
 static WAKE_ONE: Sql<i64> = Sql::new(concat!(
     "UPDATE job_queue AS q SET hold = 'ready' WHERE q.hold = 'blocked' AND q.job_id = $1 AND ",
     ready_condition!(),
-    " RETURNING q.job_id"
+    " RETURNING job_id"
 ));
 static BLOCK: Sql<i64> = Sql::new(concat!(
     "UPDATE job_queue AS q SET hold = 'blocked' WHERE q.hold = 'ready' AND q.job_id IN \
      (SELECT k.job_id FROM job_keys k WHERE k.key = $1) AND NOT (",
     ready_condition!(),
-    ") RETURNING q.job_id"
+    ") RETURNING job_id"
 ));
 // Of jobs that no worker holds: those that have begun are not sent back.
 static WAITS_BEHIND: Sql<()> = Sql::new(

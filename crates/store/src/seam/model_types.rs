@@ -147,6 +147,8 @@ macro_rules! words {
 }
 words!(
     chandler_model::audit::AuditAction,
+    chandler_model::credentials::Namespace,
+    chandler_model::credentials::TypeKind,
     chandler_model::environments::Pull,
     chandler_model::jobs::Canceled,
     chandler_model::jobs::Canceler,

@@ -11,6 +11,7 @@ use super::tree::{self, File};
 
 /// Table and unique columns where a null is meant to be free, and why.
 const MEANT: &[(&str, &str, &str)] = &[
+    ("credentials", "unit, type_id, name", "unit is computed, and the CHECK of the scope leaves it no null"),
     ("environments", "unit, name", "unit is computed, and the CHECK of the scope leaves it no null"),
     ("template_revisions", "template_id, name", "a revision that belongs to no template yet has a free name"),
     ("tokens", "user_id, dialect, kind, name", "names are a person's; tokens of jobs and groups have none"),

@@ -7,9 +7,14 @@ use regex::Regex;
 use super::tree::{self, File};
 use super::{nothing_wrong, tokens};
 
-/// Folders that may hold SQL: the store, the samples of these rules, making and counting test databases.
-const MAY: &[&str] =
-    &["crates/store/", "crates/testkit/tests/it/", "crates/testkit/src/db.rs", "crates/testkit/src/counts.rs"];
+/// Folders that may hold SQL: the store, the samples of these rules, making, counting and searching test databases.
+const MAY: &[&str] = &[
+    "crates/store/",
+    "crates/testkit/tests/it/",
+    "crates/testkit/src/db.rs",
+    "crates/testkit/src/counts.rs",
+    "crates/testkit/src/dump.rs",
+];
 
 /// Statements as they are written: keywords in capitals anywhere, or small ones in the shape of a statement.
 static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
