@@ -10,14 +10,15 @@ export LC_ALL=C
 # Cargo's own directory is not in PATH of a non-login shell.
 [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
-# Name, longest run in seconds, what it is. Tools, database and containers are needed by the rest: their failure ends
-# the run.
+# Name, longest run in seconds, what it is. Tools, database, containers and Ansible are needed by the rest: their
+# failure ends the run.
 readonly STAGES=(
     'tools|900|programs the other stages need'
     'format|60|cargo fmt --check'
     'lints|1800|clippy on every target, warnings are errors'
     'database|90|a PostgreSQL cluster of its own'
     'containers|120|a Podman with storage and images of its own'
+    'ansible|300|an Ansible of its own'
     'tests|1800|every test, on both engines'
     'doc-tests|600|examples in the documentation'
     'demo|1200|the release binary plays its demonstration'
@@ -27,7 +28,7 @@ readonly TOTAL_LIMIT=4800
 readonly POSTGRES_MAJOR=15
 # Tests open pools of their own on the one cluster: more at a time would exhaust its connections on a large machine.
 readonly MOST_TESTS_AT_ONCE=12
-readonly JUNIT=target/nextest/default/junit.xml
+readonly JUNIT=target/nextest/whole/junit.xml
 
 scratch=
 running=
@@ -80,7 +81,10 @@ has_postgres() { at_least "$(tests/postgres.sh version 2>/dev/null)" "$POSTGRES_
 # It becomes the only program of a test's image.
 has_static_busybox() { command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1; }
 
-# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`, a bar, the command.
+# Debian keeps what `python3 -m venv` needs in a package of its own.
+has_venv() { python3 -c 'import venv, ensurepip' >/dev/null 2>&1; }
+
+# Prints one line per missing tool: its name, a bar, the Debian package or `cargo`/`rust`/`vendor`, a bar, the command.
 missing_tools() {
     has_rust || echo "Rust $(rust_version) or newer|rust|rustup toolchain install stable  (rustup: https://rustup.rs)"
     cargo fmt --version >/dev/null 2>&1 || echo 'rustfmt|rust|rustup component add rustfmt'
@@ -94,6 +98,8 @@ missing_tools() {
     command -v catatonit >/dev/null || echo 'catatonit|catatonit|apt-get install catatonit'
     command -v docker-registry >/dev/null || echo 'docker-registry|docker-registry|apt-get install docker-registry'
     has_static_busybox || echo 'busybox without libraries|busybox-static|apt-get install busybox-static'
+    has_venv || echo 'Python 3 with venv|python3-venv|apt-get install python3-venv'
+    command -v terraform >/dev/null || echo 'Terraform|vendor|https://developer.hashicorp.com/terraform/install'
     cargo nextest --version >/dev/null 2>&1 || echo 'cargo-nextest|cargo|cargo install cargo-nextest --locked'
 }
 
@@ -101,7 +107,7 @@ stage_tools() {
     local missing packages
     missing=$(missing_tools)
     if [ -n "$missing" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo)$' | tr '\n' ' ' || true)
+        packages=$(echo "$missing" | cut -d '|' -f 2 | grep -vE '^(rust|cargo|vendor)$' | tr '\n' ' ' || true)
         if [ -n "$packages" ]; then
             echo "installing: $packages"
             bounded apt-get update -qq || return 1
@@ -143,12 +149,18 @@ stage_containers() {
     export CHANDLER_TEST_PODMAN
 }
 
+stage_ansible() {
+    bounded tests/ansible.sh start || return 1
+    CHANDLER_TEST_ANSIBLE=$(tests/ansible.sh path)
+    export CHANDLER_TEST_ANSIBLE
+}
+
 stage_tests() {
     local threads
     threads=$(nproc)
     [ "$threads" -gt "$MOST_TESTS_AT_ONCE" ] && threads=$MOST_TESTS_AT_ONCE
     rm -f "$JUNIT"
-    bounded cargo nextest run --workspace --locked --test-threads "$threads"
+    bounded cargo nextest run --profile whole --workspace --locked --test-threads "$threads"
 }
 
 stage_doc_tests() {
@@ -185,6 +197,12 @@ print_counts() {
     echo "$((tests - broken + ${documented% *})) passed, $((broken + ${documented#* })) failed"
 }
 
+# The runner lists them too, but many lines before the end of this run.
+print_flaky() {
+    [ -z "$ended" ] && [ -f "$JUNIT" ] || return 0
+    awk -F '"' '/^ *<testcase / {test = $4 " " $2} /^ *<flakyFailure / && test != told {told = test; print "FLAKY: " test}' "$JUNIT"
+}
+
 run_stage() {
     local name=$1 about=$3 from=$SECONDS outcome=ok
     stage_limit=$2
@@ -204,12 +222,13 @@ for stage in "${STAGES[@]}"; do
         continue
     fi
     run_stage "$name" "$limit" "$about"
-    if [[ " ${failed[*]-} " =~ \ (tools|database|containers)\  ]]; then ended=$name; fi
+    if [[ " ${failed[*]-} " =~ \ (tools|database|containers|ansible)\  ]]; then ended=$name; fi
 done
 
 printf '\n'
 printf '%s\n' "${report[@]}"
 printf '%-10s %6d s\n' total "$SECONDS"
+print_flaky
 print_counts
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'FAILED: %s\n' "${failed[*]}" >&2

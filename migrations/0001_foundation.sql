@@ -279,7 +279,7 @@ CREATE TABLE jobs (
   error {text}, exit_code {int}, retries_left {int} NOT NULL DEFAULT 0, returns {int} NOT NULL DEFAULT 0,
   attempt {int} NOT NULL DEFAULT 0, worker_id {id}, state_at {time} NOT NULL, started_at {time}, finished_at {time},
   cancel_requested_at {time}, canceler {text} NOT NULL DEFAULT 'person', delete_requested_at {time}, deleted_at {time},
-  base_state_id {id}, events_complete {bool} NOT NULL DEFAULT false,
+  base_state_id {id}, base_turn {int}, events_complete {bool} NOT NULL DEFAULT false,
   log_bytes {int} NOT NULL DEFAULT 0, log_lines {int} NOT NULL DEFAULT 0, log_truncated {bool} NOT NULL DEFAULT false,
   image {text}, digest {text}, snapshot {json} NOT NULL, ext {json}
 );
@@ -340,6 +340,7 @@ CREATE TABLE job_attempts (
 );
 CREATE UNIQUE INDEX job_attempts_uid ON job_attempts (uid);
 CREATE UNIQUE INDEX job_attempts_number ON job_attempts (job_id, attempt);
+CREATE INDEX job_attempts_left ON job_attempts (job_id) WHERE process_left;
 
 CREATE TABLE job_transitions (
   job_id {id} NOT NULL, seq {int} NOT NULL, at {time} NOT NULL, what {text} NOT NULL, state {text} NOT NULL,

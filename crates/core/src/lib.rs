@@ -20,6 +20,7 @@ pub mod secrets;
 pub mod templates;
 pub mod tokens;
 pub mod users;
+pub mod workspaces;
 mod write;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ struct Inner {
     sealer: secrets::Sealer,
     passwords: passwords::Passwords,
     jobs: jobs::Settings,
+    fits: jobs::Fits,
 }
 
 /// What a core is made of.
@@ -58,7 +60,8 @@ impl Core {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { db, clock, sealer, jobs } = parts;
-        Self { inner: Arc::new(Inner { db, clock, sealer, passwords: passwords::Passwords::default(), jobs }) }
+        let (passwords, fits) = (passwords::Passwords::default(), jobs::Fits::default());
+        Self { inner: Arc::new(Inner { db, clock, sealer, passwords, jobs, fits }) }
     }
 
     #[must_use]
@@ -84,6 +87,10 @@ impl Core {
     #[must_use]
     pub fn job_settings(&self) -> &jobs::Settings {
         &self.inner.jobs
+    }
+
+    pub(crate) fn fits(&self) -> &jobs::Fits {
+        &self.inner.fits
     }
 
     /// A new UUID v7 for a row that is made now.

@@ -9,6 +9,7 @@ use chandler_model::organizations::Organization;
 use chandler_model::templates::Template;
 use chandler_model::tokens::Token;
 use chandler_model::users::User;
+use chandler_model::workspaces::Workspace;
 use chandler_model::{Id, Uid};
 use chandler_store::Db;
 use serde_json::{Map, Value};
@@ -118,6 +119,26 @@ impl Resource for Template {
     }
     async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
         chandler_store::templates::find(db, selector).await
+    }
+}
+
+impl Resource for Workspace {
+    const KIND: Kind = Kind::SharedWorkspace;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: self.id.get(),
+            uid: self.uid,
+            title: &self.name,
+            organization_id: Some(self.organization_id),
+            unit: in_organization(self.organization_id),
+        }
+    }
+    fn fields(&self) -> Map<String, Value> {
+        fields_of(self)
+    }
+    async fn load(db: &Db, selector: Selector<Self>) -> chandler_store::Result<Option<Self>> {
+        chandler_store::workspaces::find(db, selector).await
     }
 }
 

@@ -82,9 +82,18 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Reports that somebody asked for a job's end.
-    pub(crate) fn cancelled<T: Resource>(&mut self, _right: &Authorized<T>, job: &T) {
-        self.entry(AuditAction::Cancel, job, Map::new());
+    /// Reports that somebody asked something of a job, by the word of its event.
+    pub(crate) fn asked<T: Resource>(&mut self, _right: &Authorized<T>, job: &T, what: &str) {
+        let action = match what {
+            "cancel" => AuditAction::Cancel,
+            "approve" => AuditAction::Approve,
+            "reject" => AuditAction::Reject,
+            "suspend" => AuditAction::Suspend,
+            "resume" => AuditAction::Resume,
+            "delete" => AuditAction::Delete,
+            _ => AuditAction::Update,
+        };
+        self.entry(action, job, Map::new());
     }
 
     /// Reports a change of something that is no resource of its own, such as a person's password.

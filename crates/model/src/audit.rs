@@ -18,6 +18,10 @@ pub enum AuditAction {
     Delete,
     Launch,
     Cancel,
+    Approve,
+    Reject,
+    Suspend,
+    Resume,
 }
 
 /// One audited change, as it is appended.

@@ -1,15 +1,17 @@
-//! What a container is made of: the command, the labels, the limits.
+//! What a container is made of: what the job decides, the labels, the limits.
 
 use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
 use chandler_runner::executor::Work;
 
-use crate::script::DIR;
+use crate::setup::Setup;
 
 pub(crate) const WORKER_LABEL: &str = "chandler.worker";
-const JOB_LABEL: &str = "chandler.job";
-const ATTEMPT_LABEL: &str = "chandler.attempt";
+pub(crate) const JOB_LABEL: &str = "chandler.job";
+pub(crate) const ATTEMPT_LABEL: &str = "chandler.attempt";
+/// What a later life of the worker has to know of it, where files are to be handed back.
+pub(crate) const MEMO_LABEL: &str = "chandler.memo";
 
 /// Open files, and processes of the container's user. Named, because what runtimes set by themselves is above the hard
 /// limits of some machines, and then nothing starts.
@@ -30,15 +32,21 @@ pub(crate) fn body(
     work: &Work,
     worker: &str,
     image: String,
-    command: Vec<String>,
+    setup: &Setup,
     limits: Limits,
     init: bool,
 ) -> ContainerCreateBody {
-    let labels = [
-        (WORKER_LABEL, worker.to_owned()),
-        (JOB_LABEL, work.job.to_string()),
-        (ATTEMPT_LABEL, work.attempt.to_string()),
-    ];
+    let mut labels = HashMap::from([
+        (WORKER_LABEL.to_owned(), worker.to_owned()),
+        (JOB_LABEL.to_owned(), work.job.to_string()),
+        (ATTEMPT_LABEL.to_owned(), work.attempt.to_string()),
+    ]);
+    let memo = work.memo();
+    if !memo.keep.is_empty()
+        && let Ok(text) = serde_json::to_string(&memo)
+    {
+        labels.insert(MEMO_LABEL.to_owned(), text);
+    }
     let ulimit = |(name, limit): (&str, i64)| ResourcesUlimits {
         name: Some(name.to_owned()),
         soft: Some(limit),
@@ -59,21 +67,16 @@ pub(crate) fn body(
     };
     ContainerCreateBody {
         image: Some(image),
-        // All of it as entry point: with some runtimes the image's own arguments would be added to it otherwise.
-        entrypoint: Some(command),
-        cmd: Some(Vec::new()),
-        env: Some(vec![
-            format!("HOME={DIR}/home"),
-            format!("TMPDIR={DIR}/tmp"),
-            "LANG=C.UTF-8".to_owned(),
-            format!("CHANDLER_JOB_ID={}", work.job),
-        ]),
-        working_dir: Some(DIR.to_owned()),
-        labels: Some(labels.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>()),
+        entrypoint: setup.entrypoint.clone(),
+        cmd: setup.args.clone(),
+        env: Some(setup.env.clone()),
+        working_dir: setup.working_dir.clone(),
+        labels: Some(labels),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        tty: Some(false),
+        tty: Some(setup.tty),
+        open_stdin: Some(setup.stdin),
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }

@@ -4,11 +4,12 @@ use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptions;
+use chandler_core::jobs::link::RegistryLogin;
 use chandler_model::environments::{Pull, RunImage};
 use chandler_runner::executor::Teller;
 use futures_util::StreamExt;
 
-use crate::said;
+use crate::{registry, said};
 
 /// An image that is on this machine and may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +17,21 @@ pub(crate) struct Chosen {
     /// What the container is made of: the runtime's own id, which no pull can move.
     pub(crate) id: String,
     pub(crate) digest: String,
+    /// Who runs in it, as the image names him.
+    pub(crate) user: Option<String>,
 }
 
-/// Gets the image and checks the pin. Progress of a pull goes to the job's log.
+/// Gets the image and checks the pin. Progress of a pull goes to the job's log. The credential is shown to its own
+/// registry only.
 ///
 /// # Errors
 /// One line, for the job. What the runtime said in full is in the log.
-pub(crate) async fn choose(docker: &Docker, wanted: &RunImage, tell: &Teller) -> Result<Chosen, String> {
+pub(crate) async fn choose(
+    docker: &Docker,
+    wanted: &RunImage,
+    login: Option<&RegistryLogin>,
+    tell: &Teller,
+) -> Result<Chosen, String> {
     let name = &wanted.reference;
     let unknown = |error: &Error| format!("The runtime cannot look for the image {name}: {}.", said::line(error));
     let mut found = match wanted.pull {
@@ -33,7 +42,7 @@ pub(crate) async fn choose(docker: &Docker, wanted: &RunImage, tell: &Teller) ->
         if wanted.pull == Pull::Never {
             return Err(format!("The image {name} is not on this worker, and its environment says never to pull it."));
         }
-        pull(docker, name, tell).await?;
+        pull(docker, name, login, tell).await?;
         found = local(docker, name).await.map_err(|error| unknown(&error))?;
     }
     let found = found.ok_or_else(|| format!("The image {name} was pulled and is not there."))?;
@@ -47,7 +56,8 @@ pub(crate) async fn choose(docker: &Docker, wanted: &RunImage, tell: &Teller) ->
         }
         None => digests.into_iter().next().unwrap_or_else(|| id.clone()),
     };
-    Ok(Chosen { id, digest })
+    let user = found.config.and_then(|config| config.user);
+    Ok(Chosen { id, digest, user })
 }
 
 /// The image of this name on this machine.
@@ -59,10 +69,15 @@ pub(crate) async fn local(docker: &Docker, name: &str) -> Result<Option<ImageIns
     }
 }
 
-async fn pull(docker: &Docker, name: &str, tell: &Teller) -> Result<(), String> {
+async fn pull(docker: &Docker, name: &str, login: Option<&RegistryLogin>, tell: &Teller) -> Result<(), String> {
     tell.say(format!("Pulling the image {name}."));
+    let credentials = registry::credentials(login, name);
+    if let Some(login) = login.filter(|_| credentials.is_none()) {
+        let (of, host) = (&login.host, registry::registry_host(name));
+        tell.say(format!("The credential is for the registry {of}; {host} is asked without one."));
+    }
     let options = CreateImageOptions { from_image: Some(with_tag(name)), ..CreateImageOptions::default() };
-    let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
+    let mut progress = std::pin::pin!(docker.create_image(Some(options), None, credentials));
     let mut last = String::new();
     while let Some(step) = progress.next().await {
         match step {

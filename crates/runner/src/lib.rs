@@ -5,6 +5,7 @@
 
 pub mod executor;
 pub mod keep;
+pub mod mask;
 pub mod recipe;
 pub mod sandbox;
 pub mod tools;

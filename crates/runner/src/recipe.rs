@@ -4,8 +4,10 @@
 //! A recipe never names the job's directory: paths are relative to it, and commands start in it.
 
 use std::fmt;
+use std::path::{Component, Path};
 
 use chandler_model::run_spec::RunSpec;
+use serde::{Deserialize, Serialize};
 
 use crate::keep::Signal;
 
@@ -16,6 +18,26 @@ pub enum Program {
     Recipe(Recipe),
     /// What the image itself brings, changed by this. Only containers can.
     Image(RunSpec),
+}
+
+impl Program {
+    /// The files that are handed back.
+    #[must_use]
+    pub fn keep(&self) -> &[Kept] {
+        match self {
+            Self::Recipe(recipe) => &recipe.keep,
+            Self::Image(_) => &[],
+        }
+    }
+
+    /// What asks it to stop.
+    #[must_use]
+    pub fn stop(&self) -> Signal {
+        match self {
+            Self::Recipe(recipe) => recipe.stop.unwrap_or(Signal::Term),
+            Self::Image(_) => Signal::Term,
+        }
+    }
 }
 
 /// Files, and a command among them.
@@ -54,11 +76,18 @@ pub struct Tool {
 
 /// A file that the executor hands back as `Event::File`: once after the main process has ended, and if `live`, whenever
 /// its content has changed meanwhile. Links and what is longer than `max` are not followed and not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     pub path: String,
     pub max: usize,
     pub live: bool,
+}
+
+/// Whether a path of a recipe stays in the job's directory: normal components and nothing else.
+#[must_use]
+pub fn stays_within(path: &str) -> bool {
+    let mut components = Path::new(path).components().peekable();
+    components.peek().is_some() && components.all(|component| matches!(component, Component::Normal(_)))
 }
 
 impl File {

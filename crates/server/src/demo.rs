@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chandler_core::environments::{EnvironmentFilter, EnvironmentInput};
-use chandler_core::jobs::{JobInput, Mode, What};
+use chandler_core::jobs::{JobInput, LaunchSecrets, Mode, What};
 use chandler_core::organizations::OrganizationInput;
 use chandler_core::templates::{TemplateFilter, TemplateInput};
 use chandler_core::{Core, Cx};
@@ -110,7 +110,14 @@ async fn run(
     template: Id<Template>,
     environment: Option<Id<Environment>>,
 ) -> anyhow::Result<State> {
-    let launch = JobInput { name: None, what: What::Template(template), environment, priority: 0 };
+    let launch = JobInput {
+        name: None,
+        what: What::Template(template),
+        environment,
+        workspace: None,
+        secrets: LaunchSecrets::default(),
+        priority: 0,
+    };
     let job = core.launch_job(cx, launch).await?;
     say(&format!("Job           {} (id {}), its log:\n\n", job.name, job.id));
     let ended = follow(core, cx, job.id).await?;

@@ -4,16 +4,22 @@ use super::*;
 use axum::routing::get;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
 use crate::config::{Config, Inputs};
 
 const SHORT: Duration = Duration::from_millis(300);
-const OPTIONS: Options = Options { header_timeout: SHORT, connections: 10, drain: Duration::from_secs(5) };
+const OPTIONS: Options = Options { header_timeout: SHORT, connections: 10, drain: LONG };
+/// More than anything here takes, on any machine.
+const LONG: Duration = Duration::from_secs(60);
 
 struct Running {
     address: SocketAddr,
     stop: CancellationToken,
     server: Arc<Server>,
+    /// `/slow` has been entered, and may answer.
+    entered: Arc<Notify>,
+    answer: Arc<Notify>,
 }
 
 async fn start(options: Options) -> Running {
@@ -22,18 +28,23 @@ async fn start(options: Options) -> Running {
     let bound = bind(&[Listener::Console], &config.listen).await.unwrap();
     let stop = CancellationToken::new();
     let address = bound[0].address;
-    Running { address, server: Arc::new(Server::start(bound, options, stop.clone())), stop }
+    let server = Arc::new(Server::start(bound, options, stop.clone()));
+    Running { address, server, stop, entered: Arc::default(), answer: Arc::default() }
 }
 
 impl Running {
     fn mount(&self) {
-        let slow = || async {
-            tokio::time::sleep(SHORT).await;
-            "slow"
+        let (entered, answer) = (Arc::clone(&self.entered), Arc::clone(&self.answer));
+        let slow = move || {
+            let (entered, answer) = (Arc::clone(&entered), Arc::clone(&answer));
+            async move {
+                entered.notify_one();
+                answer.notified().await;
+                "slow"
+            }
         };
-        let never = || async { std::future::pending::<()>().await };
         let who = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() };
-        let router = Router::new().route("/slow", get(slow)).route("/never", get(never)).route("/who", get(who));
+        let router = Router::new().route("/slow", get(slow)).route("/who", get(who));
         self.server.mount(Listener::Console, &router);
     }
 
@@ -45,13 +56,34 @@ impl Running {
         ask(&mut self.connect().await, path).await
     }
 
-    /// Stops the server and says how long that took.
-    async fn finish(self) -> Duration {
-        let started = Instant::now();
-        self.stop.cancel();
-        Arc::into_inner(self.server).unwrap().finished().await;
-        started.elapsed()
+    /// Waits until that many connections have been accepted and are open.
+    async fn holds(&self, connections: usize) {
+        // The other task accepts.
+        until(async || self.server.tasks.len() == 1 + connections).await;
     }
+
+    /// Stops the server and says whether connections had to be cut.
+    async fn finish(self) -> bool {
+        self.stop.cancel();
+        self.finished().await
+    }
+
+    async fn finished(self) -> bool {
+        let server = Arc::into_inner(self.server).unwrap();
+        let cut = server.cut.clone();
+        server.finished().await;
+        cut.is_cancelled()
+    }
+}
+
+/// Looks until something holds.
+async fn until(holds: impl AsyncFn() -> bool) {
+    let look = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, look).await.unwrap();
 }
 
 /// Sends a request that asks to close, and reads until the other side does.
@@ -97,24 +129,25 @@ async fn running_requests_end_and_new_connections_are_refused() {
     let address = running.address;
     let mut slow = running.connect().await;
     let asked = tokio::spawn(async move { ask(&mut slow, "/slow").await });
-    tokio::time::sleep(SHORT / 3).await;
-    let took = running.finish().await;
+    running.entered.notified().await;
+    running.stop.cancel();
+    until(async || TcpStream::connect(address).await.is_err()).await;
+    assert!(!asked.is_finished());
+    running.answer.notify_one();
+    assert!(!running.finished().await, "it was not cut");
     is(&asked.await.unwrap(), "200", "slow");
-    assert!(took < OPTIONS.drain, "{took:?}");
-    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]
 async fn an_idle_connection_does_not_hold_up_the_end() {
-    let options = Options { header_timeout: Duration::from_secs(60), ..OPTIONS };
+    let options = Options { header_timeout: LONG * 60, ..OPTIONS };
     let running = start(options).await;
     let mut idle = running.connect().await;
     send(&mut idle, "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(idle.read(&mut [0; 500]).await.unwrap() > 0);
     let _silent = running.connect().await;
-    tokio::time::sleep(SHORT / 3).await;
-    let took = running.finish().await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    running.holds(2).await;
+    assert!(!running.finish().await, "neither was cut");
 }
 
 #[tokio::test]
@@ -122,10 +155,11 @@ async fn after_the_deadline_a_request_is_cut() {
     let running = start(Options { drain: SHORT, ..OPTIONS }).await;
     running.mount();
     let mut never = running.connect().await;
-    let asked = tokio::spawn(async move { ask(&mut never, "/never").await });
-    tokio::time::sleep(SHORT / 3).await;
-    let took = running.finish().await;
-    assert!(took >= SHORT && took < SHORT * 5, "{took:?}");
+    let asked = tokio::spawn(async move { ask(&mut never, "/slow").await });
+    running.entered.notified().await;
+    let stopped = Instant::now();
+    assert!(running.finish().await, "it was cut");
+    assert!(stopped.elapsed() >= SHORT, "and not before its time");
     assert_eq!(asked.await.unwrap(), "");
 }
 
@@ -136,20 +170,22 @@ async fn clients_that_never_finish_their_head_are_closed() {
     for begin in ["", "PRI * HT", "GET / HTTP/1.1\r\nhost:", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"] {
         let mut stream = running.connect().await;
         send(&mut stream, begin).await;
-        let closed = tokio::time::timeout(SHORT * 5, rest(&mut stream)).await;
+        // Sooner than hyper's own 30 s, so this is the time that was set.
+        let closed = tokio::time::timeout(Duration::from_secs(25), rest(&mut stream)).await;
         assert!(closed.is_ok(), "{begin:?} stayed open");
     }
 }
 
 #[tokio::test]
 async fn connections_above_the_cap_wait_for_a_place() {
-    let options = Options { connections: 1, header_timeout: Duration::from_secs(60), ..OPTIONS };
+    let options = Options { connections: 1, header_timeout: LONG * 60, ..OPTIONS };
     let running = start(options).await;
     running.server.ready();
     let first = running.connect().await;
-    tokio::time::sleep(SHORT / 3).await;
+    running.holds(1).await;
     let mut second = running.connect().await;
     let asked = tokio::spawn(async move { ask(&mut second, "/healthz").await });
+    // Time for a mistake to show; there is nothing to wait for where nothing happens.
     tokio::time::sleep(SHORT).await;
     assert!(!asked.is_finished());
     drop(first);

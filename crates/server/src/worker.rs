@@ -94,6 +94,7 @@ fn settings(config: &Config) -> anyhow::Result<worker::Settings> {
         cover: vec![data],
         read: config.worker.sandbox.read.clone(),
         write: config.worker.sandbox.write.clone(),
+        path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
         unsandboxed,
         containers,
         clock: Arc::new(SystemClock),

@@ -7,6 +7,7 @@ use crate::seam::Catalogued;
 pub fn statements() -> Vec<&'static dyn Catalogued> {
     [
         crate::audit::STATEMENTS,
+        crate::blobs::STATEMENTS,
         crate::changes::STATEMENTS,
         crate::clusters::STATEMENTS,
         crate::credential_types::STATEMENTS,
@@ -14,11 +15,14 @@ pub fn statements() -> Vec<&'static dyn Catalogued> {
         crate::environments::STATEMENTS,
         crate::grants::STATEMENTS,
         crate::jobs::attempts::STATEMENTS,
+        crate::jobs::keys::STATEMENTS,
         crate::jobs::queue::STATEMENTS,
         crate::jobs::rows::STATEMENTS,
+        crate::jobs::steps::STATEMENTS,
         crate::logs::STATEMENTS,
         crate::organizations::STATEMENTS,
         crate::settings::STATEMENTS,
+        crate::states::STATEMENTS,
         crate::tags::STATEMENTS,
         crate::tallies::STATEMENTS,
         crate::task_events::STATEMENTS,
@@ -27,6 +31,7 @@ pub fn statements() -> Vec<&'static dyn Catalogued> {
         crate::tokens::STATEMENTS,
         crate::users::STATEMENTS,
         crate::workers::STATEMENTS,
+        crate::workspaces::STATEMENTS,
     ]
     .concat()
 }

@@ -11,6 +11,8 @@ pub fn unique(constraint: &str) -> Option<(Kind, &'static str)> {
         "environments_name" => (Kind::Environment, "name"),
         "credentials_name" => (Kind::Credential, "name"),
         "templates_script_name" => (Kind::ScriptTemplate, "name"),
+        "templates_ansible_name" => (Kind::AnsibleTemplate, "name"),
+        "workspaces_shared_name" => (Kind::SharedWorkspace, "name"),
         "tokens_name" => (Kind::Token, "name"),
         "users_login" | "identity_keys_key" => (Kind::User, "login"),
         "users_handle" => (Kind::User, "handle"),

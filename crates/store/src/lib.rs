@@ -4,6 +4,7 @@
 //! Every file lists its statements in `STATEMENTS`, and a test prepares all of them on both engines.
 
 pub mod audit;
+pub mod blobs;
 pub mod catalogue;
 pub mod changes;
 pub mod clusters;
@@ -18,6 +19,7 @@ pub mod migrate;
 pub mod organizations;
 pub mod seam;
 pub mod settings;
+pub mod states;
 pub mod tags;
 pub mod tallies;
 pub mod task_events;
@@ -26,5 +28,6 @@ pub mod timers;
 pub mod tokens;
 pub mod users;
 pub mod workers;
+pub mod workspaces;
 
 pub use seam::{Db, Error, Result, Tx};

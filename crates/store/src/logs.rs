@@ -46,7 +46,9 @@ static INSERT: Sql<()> = Sql::new(
 static AFTER: Sql<StoredChunk> =
     Sql::new("SELECT {columns} FROM log_chunks WHERE job_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&TAIL, &INSERT, &AFTER];
+static DELETE: Sql<()> = Sql::new("DELETE FROM log_chunks WHERE job_id = $1");
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&TAIL, &INSERT, &AFTER, &DELETE];
 
 /// Where the log of a job ends. The caller holds the job's queue row.
 pub async fn tail(tx: &mut Tx, job: Id<Job>) -> Result<Tail> {
@@ -93,4 +95,9 @@ pub async fn after(db: &Db, job: Id<Job>, seq: i64, limit: i64) -> Result<Vec<Ch
             bytes: c.data,
         })
         .collect())
+}
+
+/// Removes the log of a job that goes.
+pub async fn delete(tx: &mut Tx, job: Id<Job>) -> Result<()> {
+    tx.exec(&DELETE, &[job.into()]).await.map(drop)
 }

@@ -55,7 +55,9 @@ static TEXTS_AFTER: Sql<Text> = Sql::new(
     "SELECT {columns} FROM task_events WHERE job_id = $1 AND counter > $2 AND stdout <> '' ORDER BY counter LIMIT $3",
 );
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&TAIL, &INSERT, &AFTER, &TEXTS_AFTER];
+static DELETE: Sql<()> = Sql::new("DELETE FROM task_events WHERE job_id = $1");
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&TAIL, &INSERT, &AFTER, &TEXTS_AFTER, &DELETE];
 
 /// Where the events of a job end. The caller holds the job's queue row.
 pub async fn tail(tx: &mut Tx, job: Id<Job>) -> Result<Tail> {
@@ -123,4 +125,9 @@ pub async fn as_chunks(db: &Db, job: Id<Job>, counter: i64, limit: i64) -> Resul
             bytes: [text.stdout.as_bytes(), b"\n"].concat(),
         })
         .collect())
+}
+
+/// Removes the events of a job that goes.
+pub async fn delete(tx: &mut Tx, job: Id<Job>) -> Result<()> {
+    tx.exec(&DELETE, &[job.into()]).await.map(drop)
 }

@@ -110,7 +110,7 @@ async fn make_template(
         migrate(with_database(server, &unfinished)?).await.context("migrating the template database")?;
         // A pool that the migration left open would forbid the new name.
         client.batch_execute(&format!("ALTER DATABASE {unfinished} ALLOW_CONNECTIONS false")).await?;
-        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
+        let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = $1";
         client.query(end, &[&unfinished]).await?;
         client.batch_execute(&format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await?;
         Ok(())
@@ -133,8 +133,8 @@ async fn make_template_file(template: &Path, migrate: impl AsyncFnOnce(PathBuf) 
     }
     migrate(unfinished.clone()).await.context("migrating the template database")?;
     let wal = beside(&unfinished, "-wal");
-    // A pool closes its connections a moment after it is dropped.
-    for _ in 0..40 {
+    // A pool closes its connections a moment after it is dropped; on a busy machine that moment is long.
+    for _ in 0..1200 {
         if fs::metadata(&wal).map_or(0, |file| file.len()) == 0 {
             fs::rename(&unfinished, template)?;
             return Ok(());

@@ -35,7 +35,7 @@ async fn bad() {
 }
 
 fn app(in_flight: usize) -> Router {
-    let big = Limits { body: 20, timeout: Duration::from_secs(1) };
+    let big = Limits { body: 20, timeout: Duration::from_secs(60) };
     let config = LayerConfig {
         limits: Limits { body: 10, ..big },
         routes: vec![("/files/{name}", big)],

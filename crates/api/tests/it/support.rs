@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use chandler_core::jobs::Settings;
 use chandler_core::jobs::link::{Assignment, Attempt, Embedded, Hello, Report, WorkerLink};
 use chandler_core::secrets::Sealer;
 use chandler_core::{Core, Parts};
@@ -18,7 +17,7 @@ use chandler_model::logs::{NewChunk, Stream};
 use chandler_model::workers::Worker;
 use chandler_testkit::clock::StandingClock;
 use chandler_testkit::counts;
-use chandler_testkit::installation::{Installation, MASTER_KEY, on_both_engines_with, settings};
+use chandler_testkit::installation::{Installation, MASTER_KEY, on_both_engines, settings};
 use chandler_testkit::users::{Tokens, Who};
 use chandler_wire::{LayerConfig, Limits, layers};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -29,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// Longest that a test waits for something that must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Most bytes of a body here.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
 
@@ -52,38 +51,45 @@ pub(crate) struct Server {
     pub(crate) stop: CancellationToken,
     pub(crate) tokens: Tokens,
     router: Router,
-    _installation: Installation,
+    _installation: Arc<Installation>,
 }
 
 /// Runs a test on both engines, one after the other.
 pub(crate) async fn on_both(test: impl AsyncFn(&Server) -> Result<()>) {
-    on_both_with(settings(), limits(), test).await;
-}
-
-pub(crate) async fn on_both_with(jobs: Settings, limits: Limits, test: impl AsyncFn(&Server) -> Result<()>) {
-    on_both_engines_with(jobs.clone(), async |installation| {
-        let server = Server::new(installation, jobs.clone(), limits).await?;
-        test(&server).await
-    })
-    .await;
+    on_both_engines(async |installation| test(&Server::new(installation).await?).await).await;
 }
 
 pub(crate) fn limits() -> Limits {
     Limits { body: BODY_MAX, timeout: PATIENCE }
 }
 
+fn router(core: &Core, stop: &CancellationToken, limits: Limits) -> Router {
+    let config = LayerConfig { limits, routes: Vec::new(), in_flight: Arc::new(Semaphore::new(64)) };
+    layers(chandler_api::router(core.clone(), stop.clone()), config, chandler_api::render_outer)
+}
+
 impl Server {
-    async fn new(installation: Installation, jobs: Settings, limits: Limits) -> Result<Self> {
+    async fn new(installation: Installation) -> Result<Self> {
         let clock = Arc::<StandingClock>::default();
-        let parts =
-            Parts { db: installation.core.db().clone(), clock: clock.clone(), sealer: Sealer::new(MASTER_KEY), jobs };
-        let core = Core::new(parts);
+        let (db, sealer) = (installation.core.db().clone(), Sealer::new(MASTER_KEY));
+        let core = Core::new(Parts { db, clock: clock.clone(), sealer, jobs: settings() });
         let tokens = Tokens::make(&core, Dialect::Native).await?;
         let stop = CancellationToken::new();
-        let config = LayerConfig { limits, routes: Vec::new(), in_flight: Arc::new(Semaphore::new(64)) };
-        let routes = chandler_api::router(core.clone(), stop.clone());
-        let router = layers(routes, config, chandler_api::render_outer);
-        Ok(Self { core, clock, stop, tokens, router, _installation: installation })
+        let router = router(&core, &stop, limits());
+        Ok(Self { core, clock, stop, tokens, router, _installation: Arc::new(installation) })
+    }
+
+    /// The same with other limits.
+    pub(crate) fn limited(&self, limits: Limits) -> Self {
+        let router = router(&self.core, &self.stop, limits);
+        Self {
+            core: self.core.clone(),
+            clock: self.clock.clone(),
+            stop: self.stop.clone(),
+            tokens: self.tokens.clone(),
+            router,
+            _installation: self._installation.clone(),
+        }
     }
 
     /// Sends a request as that caller, from a fixed address.

@@ -110,16 +110,28 @@ pub fn launch_from<T: Resource>(anchor: &Authorized<T>, kind: Kind) -> Result<Pe
     }
 }
 
+/// The right to do something that belongs to no row of its own.
+///
+/// # Errors
+/// `Denied` with `Forbidden`.
+pub fn require(cx: &Cx, action: Action, kind: Kind) -> Result<()> {
+    if allowed(cx, action, kind) {
+        Ok(())
+    } else {
+        Err(ErrorKind::Denied { why: Denied::Forbidden, action, resource: kind }.into())
+    }
+}
+
 /// Which rows of a kind a list may show.
 #[must_use]
 pub fn visible(cx: &Cx, kind: Kind) -> Visible {
     if allowed(cx, Action::Read, kind) { Visible::All } else { Visible::Nothing }
 }
 
-fn allowed(cx: &Cx, action: Action, _kind: Kind) -> bool {
+fn allowed(cx: &Cx, action: Action, kind: Kind) -> bool {
     match &cx.actor {
         Actor::System => true,
-        // Not even system.admin reads a credential's secret; nothing else has the action yet.
-        Actor::Person { access, .. } => access.is_admin() && action != Action::Secret,
+        // Not even system.admin reads a credential's secret; states he does.
+        Actor::Person { access, .. } => access.is_admin() && (action != Action::Secret || kind == Kind::State),
     }
 }

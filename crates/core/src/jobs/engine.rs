@@ -1,23 +1,17 @@
-//! Writes what `step` decides. Every transition of an unfinished job locks its queue row first, then reads the job,
-//! then writes queue and job (`docs/core/jobs.md` 4.1).
+//! Writes what `step` decides. Every transition of an unfinished job takes its named locks, then its queue row, then
+//! reads the job, then writes queue and job (`docs/core/jobs.md` 4.1 and 5).
 
 use chandler_model::Id;
-use chandler_model::jobs::{Hold, Job};
+use chandler_model::jobs::{Hold, Job, JobKind};
 use chandler_model::workers::Worker;
-use chandler_store::jobs::{attempts, queue, rows};
-use chandler_store::{Tx, logs, timers};
+use chandler_store::jobs::{attempts, queue, rows, steps};
+use chandler_store::{Tx, logs, task_events};
 use jiff::{SignedDuration, Timestamp};
 
-use super::step::{Clock, Effect, Event, Held, Keys, Outcome, Refused, Subject, When, step};
-use super::{JOB_NOTICE, QUEUE_NOTICE, STOP_NOTICE};
+use super::step::{Children, Event, Outcome, Refused, Steps, Subject, step};
+use super::{JOB_NOTICE, effects, keys, kin};
 use crate::Core;
 use crate::error::{Error, Result};
-
-/// Timer words.
-pub(super) const DEADLINE: &str = "deadline";
-pub(super) const KILL: &str = "kill";
-pub(super) const RETRY: &str = "retry";
-pub(super) const TIMER_KIND: &str = "job";
 
 /// Who brings an event.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +23,9 @@ pub(super) enum From<'a> {
     /// The reaper, which saw this attempt stand at this beat.
     Reaper { attempt: i64, beat: i64 },
 }
+
+/// The installation itself, as the history names it.
+pub(super) const ITSELF: From<'static> = From::Anyone { actor: "system" };
 
 /// What came of an event.
 #[derive(Debug)]
@@ -43,8 +40,46 @@ pub(super) enum Moved {
     Fenced,
 }
 
-/// Brings an event to a job inside a transaction.
+/// Brings an event to a job inside a transaction that has touched no job yet.
 pub(super) async fn transition(
+    core: &Core,
+    tx: &mut Tx,
+    id: Id<Job>,
+    from: From<'_>,
+    event: Event,
+    now: Timestamp,
+) -> Result<Moved> {
+    lock_names(tx, id, &event).await?;
+    transition_locked(core, tx, id, from, event, now).await
+}
+
+/// Takes the named locks that the event may need, in their order: first those of parents, then lanes.
+pub(super) async fn lock_names(tx: &mut Tx, id: Id<Job>, event: &Event) -> Result<()> {
+    // A claim has its queue row already and changes no keys.
+    if matches!(event, Event::Claim { .. }) {
+        return Ok(());
+    }
+    let Some(ground) = queue::ground(tx, id).await? else { return Ok(()) };
+    let invocation = ground.kind == JobKind::Invocation;
+    let mut families: Vec<Id<Job>> = ground.parent_id.into_iter().chain(invocation.then_some(id)).collect();
+    families.sort_unstable();
+    for family in families {
+        kin::enter(tx, family).await?;
+    }
+    let mut lanes: Vec<String> = ground.lane.into_iter().collect();
+    if invocation {
+        lanes.extend(queue::unfinished_children(tx, id).await?.into_iter().filter_map(|child| child.lane));
+        lanes.sort_unstable();
+        lanes.dedup();
+    }
+    for lane in lanes {
+        keys::enter(tx, &lane).await?;
+    }
+    Ok(())
+}
+
+/// The same where the named locks are held.
+pub(super) async fn transition_locked(
     core: &Core,
     tx: &mut Tx,
     id: Id<Job>,
@@ -65,97 +100,73 @@ pub(super) async fn transition(
         return Ok(Moved::Fenced);
     }
     let job = rows::lock(tx, id).await?.ok_or_else(|| Error::absent(super::KIND, chandler_model::Action::Read))?;
+    let subject = subject(tx, job, &event).await?;
     let word = event.word();
     let actor = match from {
         From::Anyone { actor } => Some(actor),
         From::Attempt(_) | From::Reaper { .. } => None,
     };
-    let subject = Subject::simple(job);
     match step(&subject, &event, now) {
         Err(refused) => Ok(Moved::Refused(refused, Box::new(subject.job))),
         Ok(Outcome::Same) => Ok(Moved::Same(Box::new(subject.job))),
-        Ok(Outcome::Moved(after, effects)) => {
-            let mut job = after.job;
-            if job.events_complete {
-                note_log_end(core, tx, &mut job).await?;
+        Ok(Outcome::Moved(mut after, effects)) => {
+            if after.job.events_complete && !subject.job.events_complete {
+                note_log_end(core, tx, &mut after.job).await?;
             }
-            apply(core, tx, &job, &effects, now).await?;
-            rows::write(tx, &job).await?;
-            attempts::append_transition(tx, id, now, word, job.state, actor).await?;
+            effects::on_queue(core, tx, &subject, &after, &effects, now).await?;
+            rows::write(tx, &after.job).await?;
+            attempts::append_transition(tx, id, now, word, after.job.state, actor).await?;
             tx.notify(JOB_NOTICE, id.to_string()).await?;
-            Ok(Moved::To(Box::new(job)))
+            let touched = kin::settle(core, tx, &after.job, &effects, now).await?;
+            Ok(Moved::To(Box::new(match touched {
+                // What became of its kin may have moved it on.
+                true => rows::lock(tx, id).await?.unwrap_or(after.job),
+                false => after.job,
+            })))
         }
     }
 }
 
-/// Writes what follows from a transition, or from a submit.
-pub(super) async fn apply(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effect], now: Timestamp) -> Result<()> {
-    let timing = core.job_settings().timing;
-    let timer = job.id.get();
-    for effect in effects {
-        match *effect {
-            Effect::Enqueue => {
-                let tags = chandler_store::tags::intern(tx, &chandler_model::tags::Tags::default()).await?;
-                queue::insert(tx, job, tags, None, Hold::Ready).await?;
-            }
-            Effect::Requeue(When::Now) => queue::hold(tx, job.id, Hold::Ready, None, None).await?,
-            Effect::Requeue(When::AfterBackOff) => {
-                let not_before = after(now, timing.back_off);
-                queue::hold(tx, job.id, Hold::Delayed, Some(not_before), None).await?;
-                timers::set(tx, not_before, RETRY, TIMER_KIND, timer).await?;
-            }
-            // The claim has written the queue row already.
-            Effect::Hold(Held::Claimed) => {}
-            Effect::Hold(held) => queue::hold(tx, job.id, held.into(), None, None).await?,
-            Effect::LeaveQueue => queue::delete(tx, job.id).await?,
-            Effect::EndAttempt(end, exit_code) => {
-                attempts::end(tx, job.id, job.attempt, end.word(), exit_code, now).await?;
-            }
-            Effect::SetDeadline(clock) => {
-                if let Some(limit) = limit(job, clock) {
-                    timers::set(tx, after(now, limit), DEADLINE, TIMER_KIND, timer).await?;
-                }
-            }
-            Effect::ClearDeadline => timers::clear(tx, DEADLINE, TIMER_KIND, timer).await?,
-            Effect::StartKillClock => {
-                timers::set(tx, after(now, timing.kill_unanswered), KILL, TIMER_KIND, timer).await?;
-            }
-            Effect::ClearKillClock => timers::clear(tx, KILL, TIMER_KIND, timer).await?,
-            Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, String::new()).await?,
-            Effect::TellWorker => tx.notify(STOP_NOTICE, job.id.to_string()).await?,
-            // A script has no keys, nothing sealed, and nobody needs it.
-            Effect::Keys(Keys::Take | Keys::GiveUp | Keys::Keep)
-            | Effect::EraseSealed
-            | Effect::SettleDependents(_) => {}
-            // Of no kind that can be launched. Silence here would leave children or secrets behind.
-            Effect::Keys(Keys::TakeApply | Keys::GiveUpApply)
-            | Effect::WriteSteps
-            | Effect::StopChildren(_)
-            | Effect::SettleParent(_)
-            | Effect::RunCommands(_)
-            | Effect::CleanUp
-            | Effect::DeleteRow => return Err(Error::internal(format!("nobody does {effect:?}"))),
+/// The job with everything that `step` looks at for this event.
+pub(super) async fn subject(tx: &mut Tx, job: Job, event: &Event) -> Result<Subject> {
+    let mut subject = Subject::simple(job);
+    let id = subject.job.id;
+    match subject.job.kind {
+        JobKind::TerraformFlow | JobKind::HostBuild => subject.steps = Steps::Rows(steps::of_job(tx, id).await?),
+        JobKind::Invocation => subject.steps = Steps::Rows(Vec::new()),
+        _ => {}
+    }
+    if matches!(event, Event::ChildEnded | Event::ChildrenInserted) {
+        subject.facts.children = children(tx, id).await?;
+    }
+    if subject.job.attempt > 0 && !matches!(event, Event::Stage(_) | Event::Claim { .. }) {
+        subject.facts.process_left = attempts::process_left(tx, id).await?;
+    }
+    Ok(subject)
+}
+
+async fn children(tx: &mut Tx, parent: Id<Job>) -> Result<Children> {
+    let mut children = Children::default();
+    for standing in rows::children(tx, parent).await? {
+        let n = u32::try_from(standing.n).unwrap_or(u32::MAX);
+        match standing.state.as_str() {
+            "succeeded" => children.succeeded += n,
+            "failed" => children.failed += n,
+            "canceled" => children.canceled += n,
+            _ => children.unfinished += n,
         }
     }
-    Ok(())
+    Ok(children)
 }
 
 /// Copies where the log ends into the job row, in the transaction that ends it.
 async fn note_log_end(core: &Core, tx: &mut Tx, job: &mut Job) -> Result<()> {
-    let tail = logs::tail(tx, job.id).await?;
+    let tail =
+        if job.kind.has_task_events() { task_events::tail(tx, job.id).await? } else { logs::tail(tx, job.id).await? };
     job.log_bytes = tail.bytes;
     job.log_lines = tail.lines;
     job.log_truncated = tail.bytes > core.job_settings().log_max;
     Ok(())
-}
-
-/// How long a clock of this job runs; none = for ever.
-fn limit(job: &Job, clock: Clock) -> Option<std::time::Duration> {
-    match clock {
-        Clock::Run => job.intent.timeout_s().map(|s| std::time::Duration::from_secs(u64::from(s))),
-        // Of other kinds.
-        Clock::Claim | Clock::Flow => None,
-    }
 }
 
 pub(super) fn after(at: Timestamp, period: std::time::Duration) -> Timestamp {
@@ -169,12 +180,12 @@ pub(super) async fn begin(
     claimed: &queue::Queued,
     worker: &Worker,
     now: Timestamp,
-) -> Result<Option<Job>> {
+) -> Result<Job> {
     let event = Event::Claim { attempt: claimed.attempt, worker: worker.id, worker_name: worker.name.clone() };
     match transition(core, tx, claimed.job_id, From::Attempt(claimed.attempt), event, now).await? {
         Moved::To(job) => {
             attempts::begin(tx, core.uid(), &job, worker.id, &worker.name, now).await?;
-            Ok(Some(*job))
+            Ok(*job)
         }
         // The row was ready and is locked by us, so `step` cannot refuse; if it does, the claim must not stand.
         Moved::Same(_) | Moved::Refused(..) | Moved::Fenced => Err(Error::internal("a claimed job refused its claim")),

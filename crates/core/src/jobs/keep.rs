@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use chandler_model::Id;
 use chandler_model::jobs::{Hold, Job};
-use chandler_store::jobs::queue;
-use chandler_store::{changes, timers};
+use chandler_store::jobs::{keys, queue};
+use chandler_store::{blobs, changes, timers};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::QUEUE_NOTICE;
-use super::engine::{self, DEADLINE, From, KILL, RETRY};
+use super::effects::{DEADLINE, KILL, RETRY};
+use super::engine::{self, From};
 use super::step::Event;
 use crate::Core;
 use crate::error::Result;
 
 /// Change events are kept this long.
 const CHANGES_KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// Bytes that nothing points at any more are kept this long.
+const BLOBS_KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// Timers fired in one round.
 const TIMERS_AT_ONCE: i64 = 100;
 
@@ -87,23 +90,26 @@ async fn fire_due(core: &Core) -> Result<()> {
     let now = core.now();
     for timer in timers::due(core.db(), now, TIMERS_AT_ONCE).await? {
         let job = Id::new(timer.row_id);
+        let event = match timer.what.as_str() {
+            KILL => Event::KillUnanswered,
+            _ => Event::Deadline,
+        };
         core.db()
             .write(async |tx| {
-                // The queue row comes first, as in every transition; then whether the timer still stands.
+                // Names and the queue row come first, as in every transition; then whether the timer still stands.
+                engine::lock_names(tx, job, &event).await?;
                 let queued = queue::lock(tx, job).await?;
                 if !timers::fire(tx, timer.id, now).await? {
                     return Ok(());
                 }
                 let from = From::Anyone { actor: "timer" };
                 match (timer.what.as_str(), queued) {
-                    (DEADLINE, Some(_)) => {
-                        engine::transition(core, tx, job, from, Event::Deadline, now).await.map(drop)
-                    }
-                    (KILL, Some(_)) => {
-                        engine::transition(core, tx, job, from, Event::KillUnanswered, now).await.map(drop)
+                    (DEADLINE | KILL, Some(_)) => {
+                        engine::transition_locked(core, tx, job, from, event.clone(), now).await.map(drop)
                     }
                     (RETRY, Some(row)) if row.hold == Hold::Delayed => {
-                        queue::hold(tx, job, Hold::Ready, None, None).await?;
+                        let hold = if keys::is_ready(tx, job).await? { Hold::Ready } else { Hold::Blocked };
+                        queue::hold(tx, job, hold, None, None).await?;
                         Ok(tx.notify(QUEUE_NOTICE, String::new()).await?)
                     }
                     _ => Ok(()),
@@ -114,16 +120,52 @@ async fn fire_due(core: &Core) -> Result<()> {
     Ok(())
 }
 
-/// Removes change events that nobody reads any more.
+/// Removes what nobody reads any more, and looks for jobs that were forgotten in the queue.
 pub async fn run_housekeeping(core: Core, stop: CancellationToken) {
     let period = core.job_settings().timing.housekeeping;
     while sleep(period, &stop).await {
-        let before = core.now() - CHANGES_KEPT;
-        let removed = core.db().write(async |tx| changes::delete_before(tx, before).await).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, "old change events could not be removed");
+        if let Err(error) = clean(&core).await {
+            tracing::warn!(%error, "housekeeping could not be done");
+        }
+        match remember(&core).await {
+            Ok(0) => {}
+            Ok(n) => tracing::error!(n, "jobs were blocked with nothing in their way; they go on now. This is a bug"),
+            Err(error) => tracing::warn!(%error, "the blocked jobs could not be read"),
         }
     }
+}
+
+async fn clean(core: &Core) -> Result<()> {
+    let now = core.now();
+    core.db()
+        .write(async |tx| {
+            changes::delete_before(tx, now - CHANGES_KEPT).await?;
+            blobs::collect(tx, now - BLOBS_KEPT).await
+        })
+        .await
+        .map_err(Into::into)
+}
+
+/// Makes ready what nothing stands in the way of, and says how many there were. A job that is just being made ready by
+/// somebody is not forgotten, so each is looked at again under its lane.
+pub(super) async fn remember(core: &Core) -> Result<u32> {
+    let mut found = 0;
+    for job in keys::forgotten(core.db()).await?.into_iter().map(Id::new) {
+        let woken = core
+            .db()
+            .write(async |tx| {
+                engine::lock_names(tx, job, &Event::Deadline).await?;
+                queue::lock(tx, job).await?;
+                let woken = keys::wake_one(tx, job).await?;
+                if woken {
+                    tx.notify(QUEUE_NOTICE, String::new()).await?;
+                }
+                Ok::<_, crate::error::Error>(woken)
+            })
+            .await?;
+        found += u32::from(woken);
+    }
+    Ok(found)
 }
 
 /// Waits; `false` when it is time to stop.

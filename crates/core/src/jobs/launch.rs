@@ -4,20 +4,19 @@
 use chandler_model::environments::{Environment, Pull, RunImage};
 use chandler_model::ids::Selector;
 use chandler_model::jobs::{
-    AnsibleIntent, ContainerIntent, Intent, Job, LaunchType, ScriptIntent, Snapshot, TerraformIntent,
+    AnsibleIntent, ContainerIntent, Intent, Job, JobStep, LaunchType, ScriptIntent, Snapshot, StepKind, StepState,
+    TerraformIntent,
 };
 use chandler_model::kinds::{Action, Place};
 use chandler_model::organizations::Organization;
-use chandler_model::tags::Tags;
-use chandler_model::templates::{Template, TemplateRevision, TemplateSpec};
-use chandler_model::{Id, Json, names};
+use chandler_model::templates::{FlowStep, Template, TemplateRevision, TemplateSpec};
+use chandler_model::workspaces::Workspace;
+use chandler_model::{Id, Json, Word, names};
 use chandler_store::jobs::rows::NewJob;
-use chandler_store::jobs::{attempts, rows};
-use chandler_store::{environments, organizations, templates};
+use chandler_store::{environments, organizations, templates, workspaces};
 
-use super::engine;
-use super::step::{self, Subject};
-use super::{JOB_NOTICE, KIND};
+use super::submit::{self, Along};
+use super::{KIND, LaunchSecrets, materials};
 use crate::Core;
 use crate::authz::{self, Permit};
 use crate::cx::Cx;
@@ -34,6 +33,10 @@ pub struct JobInput {
     pub what: What,
     /// Overrides the template's environment.
     pub environment: Option<Id<Environment>>,
+    /// Where the state of a flow lies; exactly flows have one.
+    pub workspace: Option<Id<Workspace>>,
+    /// Kept sealed until the job has ended.
+    pub secrets: LaunchSecrets,
     /// Lowest first.
     pub priority: i64,
 }
@@ -67,6 +70,9 @@ impl Core {
             worker: None,
         });
         self.write(cx, async |w| {
+            let along = Along { steps: steps(&plan.spec), ..Along::default() };
+            let template = plan.template.as_ref().map(|template| template.id);
+            submit::enter(w.tx, &intent, input.workspace, template, &along).await?;
             let mut revision: Option<Id<TemplateRevision>> = None;
             if let Some(template) = &plan.template {
                 // Nobody deletes the template before the job stands.
@@ -75,17 +81,24 @@ impl Core {
                 }
                 revision = Some(template.active_revision_id);
             }
-            let tags = chandler_store::tags::intern(w.tx, &Tags::default()).await?;
+            let mut workspace = None;
+            if let Some(id) = input.workspace {
+                // Nobody deletes it or locks it against us before the job stands.
+                let kept = workspaces::keep(w.tx, id).await?.filter(|row| row.organization_id == plan.organization.id);
+                workspace = Some(kept.ok_or_else(|| Error::field("workspace_id", unknown_workspace()))?.id);
+            }
+            let uid = self.uid();
+            let sealed = materials::seal(self, uid, &input.secrets)?;
             let new = NewJob {
-                uid: self.uid(),
+                uid,
                 at: cx.now,
                 family: intent.family(),
                 kind: intent.kind(),
                 organization_id: Some(plan.organization.id),
-                template_id: plan.template.as_ref().map(|template| template.id),
+                template_id: template,
                 revision_id: revision,
                 environment_id: plan.environment.as_ref().map(|environment| environment.id),
-                workspace_id: None,
+                workspace_id: workspace,
                 parent_id: None,
                 needs_job_id: None,
                 initiator_id: cx.user_id(),
@@ -93,18 +106,15 @@ impl Core {
                 launch_type: LaunchType::Manual,
                 name: &plan.name,
                 intent: &intent,
-                sealed: None,
-                tags,
+                sealed: sealed.as_deref(),
+                // Told by the submit.
+                tags: Id::new(0),
                 priority: input.priority,
                 retries_left: i64::from(plan.spec.retries()),
                 snapshot: &snapshot,
             };
-            let job = rows::insert(w.tx, &new).await?;
-            let (Subject { job, .. }, effects) = step::submit(Subject::simple(job));
-            engine::apply(self, w.tx, &job, &effects, cx.now).await?;
-            attempts::append_transition(w.tx, job.id, cx.now, "submit", job.state, Some(cx.actor_name())).await?;
+            let job = submit::submit(self, w.tx, new, &along, cx.actor_name()).await?;
             w.launched(&plan.permit, &job)?;
-            w.tx.notify(JOB_NOTICE, job.id.to_string()).await?;
             Ok(job)
         })
         .await
@@ -118,6 +128,7 @@ impl Core {
             crate::templates::check_spec(&mut check, spec);
             check.require(named.is_some(), "name", Code::Required);
         }
+        check_secrets(&mut check, &input.secrets);
         check.done()?;
         let (permit, organization, template, spec) = match &input.what {
             What::Template(id) => {
@@ -134,6 +145,16 @@ impl Core {
                 (permit, organization, None, spec.clone())
             }
         };
+        let mut check = Check::default();
+        match (&spec, input.workspace) {
+            (TemplateSpec::Flow(_), None) => check.require(false, "workspace_id", Code::Required),
+            (TemplateSpec::Flow(_), Some(_)) | (_, None) => {}
+            (_, Some(_)) => {
+                let rule = "only a flow has a workspace";
+                check.require(false, "workspace_id", Code::Format { rule });
+            }
+        }
+        check.done()?;
         let organization = organizations::find(self.db(), Selector::Id(organization))
             .await?
             .ok_or_else(|| Error::field("organization_id", Code::Unknown { resource: "organization" }))?;
@@ -170,6 +191,60 @@ impl Core {
             None => Ok(None),
         }
     }
+}
+
+/// Most secrets of a launch, and most bytes of one.
+const SECRETS_MAX: usize = 100;
+const SECRET_MAX: usize = 64 * 1024;
+
+/// Checks names and sizes; the values are nobody's business.
+fn check_secrets(check: &mut Check, secrets: &LaunchSecrets) {
+    let count = secrets.env.len() + secrets.files.len();
+    check.require(count <= SECRETS_MAX, "secrets", Code::TooLong { max: SECRETS_MAX });
+    for (name, value) in &secrets.env {
+        let field = format!("secrets.env.{name}");
+        let mut letters = name.chars();
+        let fits = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        check.require(fits, field.clone(), Code::Format { rule: "must be a name of letters, digits and underscores" });
+        check.require(value.len() <= SECRET_MAX, field.clone(), Code::TooLong { max: SECRET_MAX });
+        check.require(!value.contains('\0'), field, Code::Format { rule: "must not contain the character NUL" });
+    }
+    for (path, text) in &secrets.files {
+        let field = format!("secrets.files.{path}");
+        let fits = !path.is_empty() && path.len() <= 255 && path.chars().all(|c| c.is_ascii_graphic() && c != '/');
+        let fits = fits && !path.starts_with('.');
+        check.require(fits, field.clone(), Code::Format { rule: "must be the plain name of a file" });
+        check.require(text.len() <= SECRET_MAX, field, Code::TooLong { max: SECRET_MAX });
+    }
+}
+
+fn unknown_workspace() -> Code {
+    Code::Unknown { resource: "workspace" }
+}
+
+/// The steps of a flow: as it says, else a plan and an apply that somebody has to approve.
+fn steps(spec: &TemplateSpec) -> Vec<JobStep> {
+    let TemplateSpec::Flow(flow) = spec else { return Vec::new() };
+    let usual = [
+        FlowStep { kind: StepKind::Plan, name: None, approval: false },
+        FlowStep { kind: StepKind::Apply, name: None, approval: true },
+    ];
+    let steps = if flow.steps.is_empty() { &usual[..] } else { &flow.steps };
+    (1..)
+        .zip(steps)
+        .map(|(number, step)| JobStep {
+            number,
+            name: step.name.clone().unwrap_or_else(|| step.kind.word().to_owned()),
+            kind: step.kind,
+            state: StepState::Pending,
+            needs_decision: step.approval,
+            decision: None,
+            outcome: None,
+            started_at: None,
+            finished_at: None,
+        })
+        .collect()
 }
 
 /// What the worker is told, resolved.

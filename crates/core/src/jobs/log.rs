@@ -5,11 +5,11 @@
 
 use chandler_model::Id;
 use chandler_model::ids::Selector;
-use chandler_model::jobs::Job;
+use chandler_model::jobs::{Job, JobKind};
 use chandler_model::logs::Chunk;
 use chandler_store::jobs::rows;
-use chandler_store::logs;
 use chandler_store::seam::Notice;
+use chandler_store::{logs, task_events};
 use tokio::sync::broadcast;
 
 use super::JOB_NOTICE;
@@ -33,14 +33,15 @@ pub enum Mode {
 pub struct LogReader {
     core: Core,
     job: Id<Job>,
+    kind: JobKind,
     seq: i64,
     mode: Mode,
     notices: broadcast::Receiver<Notice>,
 }
 
 impl LogReader {
-    pub(super) fn new(core: &Core, job: Id<Job>, after: i64, mode: Mode) -> Self {
-        Self { core: core.clone(), job, seq: after.max(0), mode, notices: core.db().notices() }
+    pub(super) fn new(core: &Core, job: Id<Job>, kind: JobKind, after: i64, mode: Mode) -> Self {
+        Self { core: core.clone(), job, kind, seq: after.max(0), mode, notices: core.db().notices() }
     }
 
     /// The next chunks; `None` at the end. Dropping the future in between loses nothing.
@@ -53,7 +54,11 @@ impl LogReader {
                     rows::find(self.core.db(), Selector::Id(self.job)).await?.is_none_or(|job| job.events_complete)
                 }
             };
-            let chunks = logs::after(self.core.db(), self.job, self.seq, BATCH).await?;
+            let chunks = if self.kind.has_task_events() {
+                task_events::as_chunks(self.core.db(), self.job, self.seq, BATCH).await?
+            } else {
+                logs::after(self.core.db(), self.job, self.seq, BATCH).await?
+            };
             if let Some(last) = chunks.last() {
                 self.seq = last.seq;
                 return Ok(Some(chunks));

@@ -3,25 +3,43 @@
 //! [`step`] decides every transition and is pure; `engine` writes what it says under the job's queue lock; [`link`] is
 //! what a worker may say; `keep` holds the loops that look for lost workers and due timers.
 
+mod effects;
 mod engine;
+mod fit;
+mod hand_in;
 mod keep;
+mod keys;
+mod kin;
 mod launch;
 pub mod link;
 mod log;
+mod materials;
 mod requests;
+mod sealed_blobs;
 pub mod step;
+mod submit;
 mod timing;
 
-use chandler_model::Kind;
+use chandler_model::{Id, Kind};
+use chandler_store::blobs::Blob;
+
+use crate::Core;
+use crate::error::Result;
 use chandler_model::jobs::JobFamily;
 use chandler_model::templates::TemplateKind;
 
 pub use chandler_store::jobs::attempts::{Attempt, Transition};
-pub use chandler_store::jobs::rows::{Part, Standing};
+pub use chandler_store::jobs::rows::{NewJob, Part, Standing};
+pub use chandler_store::jobs::steps::File;
+pub(crate) use fit::Fits;
 pub use keep::{run_housekeeping, run_reaper, run_timers};
+pub use keys::Keyring;
+pub(crate) use keys::{lock_workspace, unlock_workspace};
 pub use launch::{JobInput, What};
 pub use log::{LogReader, Mode};
+pub use materials::LaunchSecrets;
 pub use requests::JobFilter;
+pub use submit::Along;
 pub use timing::Timing;
 
 /// What a job is to authorization before anybody knows which.
@@ -50,6 +68,11 @@ const fn kind_of_template(kind: TemplateKind) -> Kind {
         TemplateKind::Flow => Kind::TerraformRun,
         TemplateKind::Workload => Kind::Workload,
     }
+}
+
+/// The content of a sealed blob.
+pub(crate) async fn open_blob(core: &Core, id: Id<Blob>) -> Result<Vec<u8>> {
+    sealed_blobs::open(core, core.db(), id).await
 }
 
 /// Notice: something about this job changed (its id).

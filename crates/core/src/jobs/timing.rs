@@ -21,6 +21,10 @@ pub struct Timing {
     pub kill_unanswered: Duration,
     /// Between two looks at the queue when nothing wakes the worker, and at the timers.
     pub poll: Duration,
+    /// A provisioner job that is not claimed within this time fails.
+    pub claim: Duration,
+    /// A flow's whole life, except while it is parked or suspended.
+    pub flow: Duration,
     /// Before a failed job that may repeat is tried again.
     pub back_off: Duration,
     /// Longest time that a line of output waits in the worker.
@@ -41,6 +45,8 @@ impl Default for Timing {
             grace: s(10),
             kill_unanswered: s(600),
             poll: s(2),
+            claim: s(30 * 60),
+            flow: s(6 * 3600),
             back_off: s(5),
             log_flush: Duration::from_millis(100),
             housekeeping: s(60),
@@ -61,6 +67,8 @@ impl Timing {
             grace: self.grace / n,
             kill_unanswered: self.kill_unanswered / n,
             poll: self.poll / n,
+            claim: self.claim / n,
+            flow: self.flow / n,
             back_off: self.back_off / n,
             log_flush: self.log_flush,
             housekeeping: self.housekeeping / n,

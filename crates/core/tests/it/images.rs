@@ -2,16 +2,18 @@
 
 use anyhow::{Context, Result, ensure};
 use chandler_core::environments::{EnvironmentInput, EnvironmentPatch};
-use chandler_core::jobs::link::{Attempt, Embedded, Hello, Order, Report, WorkerLink};
-use chandler_core::jobs::{JobInput, What};
+use chandler_core::jobs::JobInput;
+use chandler_core::jobs::link::{Attempt, Embedded, Order, Report, WorkerLink};
 use chandler_model::environments::{Environment, Pull, RunImage};
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Intent, Job};
+use chandler_model::jobs::Job;
 use chandler_model::patch::Patch;
-use chandler_model::templates::{ScriptSpec, TemplateSpec};
+use chandler_model::templates::TemplateSpec;
 use chandler_store::environments;
 use chandler_store::jobs::attempts;
 use chandler_testkit::installation::{Installation, on_both_engines};
+
+use crate::support::{hello, input, script};
 
 async fn environment(on: &Installation, image: &str) -> Result<Environment> {
     let input = EnvironmentInput {
@@ -24,17 +26,12 @@ async fn environment(on: &Installation, image: &str) -> Result<Environment> {
 }
 
 async fn launch(on: &Installation, environment: &Environment) -> Result<Job> {
-    let organization = on.organization().await?.id;
-    let spec =
-        ScriptSpec { script: "true".to_owned(), args: Vec::new(), may_repeat: false, retries: 0, timeout_s: None };
-    let what = What::Content { organization, spec: TemplateSpec::Script(spec) };
-    let input = JobInput { name: Some("job".to_owned()), what, environment: Some(environment.id), priority: 0 };
+    let input = JobInput { environment: Some(environment.id), ..input(on, TemplateSpec::Script(script())).await? };
     Ok(on.core.launch_job(&on.admin().await?, input).await?)
 }
 
 fn image(job: &Job) -> Option<RunImage> {
-    let Intent::Script(intent) = &job.intent.0;
-    intent.image.clone()
+    job.intent.image().cloned()
 }
 
 #[tokio::test]
@@ -46,7 +43,7 @@ async fn the_image_that_ran_is_noted_with_job_attempt_and_environment() {
         ensure!(image(&job) == Some(RunImage { reference: "busybox".to_owned(), pull: Pull::Always, pin: None }));
 
         let link = Embedded::new(on.core.clone());
-        let row = link.hello(&Hello { name: "w".to_owned(), slots: 1, version: "1".to_owned() }).await?;
+        let row = link.hello(&hello("w")).await?;
         let claimed = link.claim(&row, 1).await?.into_iter().next().context("there is a job to claim")?;
         let attempt = Attempt { job: claimed.job, number: claimed.attempt };
         let ran = |digest: &str| Report::Ran { image: "busybox".to_owned(), digest: digest.to_owned() };

@@ -2,69 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use chandler_core::jobs::link::{Assignment, Attempt, Embedded, Hello, Order, Report, WorkerLink};
-use chandler_core::jobs::{JobInput, Mode, Settings, What, run_reaper, run_timers};
-use chandler_core::{Core, ErrorKind};
+use anyhow::{Context, ensure};
+use chandler_core::ErrorKind;
+use chandler_core::jobs::link::{Order, Report, WorkerLink};
+use chandler_core::jobs::{Mode, Settings, run_reaper, run_timers};
+use chandler_model::Kind;
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Canceled, Fault, Job, Stage, State, StopFor};
-use chandler_model::logs::{NewChunk, Stream};
-use chandler_model::templates::{ScriptSpec, TemplateSpec};
-use chandler_model::workers::Worker;
-use chandler_model::{Id, Kind};
-use chandler_testkit::installation::{Installation, on_both_engines, on_both_engines_with, settings};
+use chandler_model::jobs::{Canceled, Fault, Stage, State, StopFor};
+use chandler_model::logs::Stream;
+use chandler_model::templates::ScriptSpec;
+use chandler_testkit::installation::{on_both_engines, on_both_engines_with, settings};
 use tokio_util::sync::CancellationToken;
 
-/// Longest that a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn script() -> ScriptSpec {
-    ScriptSpec { script: "true".to_owned(), args: Vec::new(), may_repeat: false, retries: 0, timeout_s: None }
-}
-
-async fn launch(on: &Installation, spec: ScriptSpec) -> Result<Job> {
-    let organization = on.organization().await?.id;
-    let what = What::Content { organization, spec: TemplateSpec::Script(spec) };
-    let input = JobInput { name: Some("job".to_owned()), what, environment: None, priority: 0 };
-    Ok(on.core.launch_job(&on.admin().await?, input).await?)
-}
-
-async fn worker(core: &Core, name: &str) -> Result<(Embedded, Worker)> {
-    let link = Embedded::new(core.clone());
-    let row = link.hello(&Hello { name: name.to_owned(), slots: 4, version: "1".to_owned() }).await?;
-    Ok((link, row))
-}
-
-async fn claim_one(link: &Embedded, row: &Worker) -> Result<Assignment> {
-    let claimed = link.claim(row, 1).await?;
-    claimed.into_iter().next().context("there is a job to claim")
-}
-
-fn attempt(of: &Assignment) -> Attempt {
-    Attempt { job: of.job, number: of.attempt }
-}
-
-async fn job(on: &Installation, id: Id<Job>) -> Result<Job> {
-    Ok(on.core.get_job(&on.admin().await?, Selector::Id(id)).await?)
-}
-
-/// Waits until a job stands so; the reader of logs and the loops wake by themselves, so this only looks.
-async fn until(on: &Installation, id: Id<Job>, stands: impl Fn(&Job) -> bool) -> Result<Job> {
-    let looked = async {
-        loop {
-            let found = job(on, id).await?;
-            if stands(&found) {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, looked).await.context("the job does not get there")?
-}
-
-fn text(stream: Stream, text: &str, on: &Installation) -> NewChunk {
-    NewChunk { at: on.core.now(), stream, bytes: text.as_bytes().to_vec() }
-}
+use crate::support::{DONE, PATIENCE, attempt, claim_one, job, launch, script, text, until, worker};
 
 #[tokio::test]
 async fn a_job_goes_from_launch_to_its_end() {
@@ -84,7 +34,7 @@ async fn a_job_goes_from_launch_to_its_end() {
         ensure!(link.report(at, Report::Stage(Stage::Executing)).await? == Order::Continue);
         let chunks = [text(Stream::Stdout, "one\ntwo\n", &on), text(Stream::Stderr, "three", &on)];
         ensure!(link.log(at, 1, &chunks).await? == Order::Continue);
-        ensure!(link.report(at, Report::Done).await? == Order::Gone);
+        ensure!(link.report(at, DONE).await? == Order::Gone);
 
         let ended = job(&on, mine.job).await?;
         ensure!(ended.state == State::Succeeded(None) && ended.exit_code == Some(0));
@@ -95,7 +45,7 @@ async fn a_job_goes_from_launch_to_its_end() {
         ensure!(words == ["submit", "claim", "stage", "done"], "{words:?}");
 
         // The same end again, and anything else, changes nothing.
-        for report in [Report::Done, Report::Stopped { exit_code: None }, Report::Stage(Stage::Finishing)] {
+        for report in [DONE, Report::Stopped { exit_code: None }, Report::Stage(Stage::Finishing)] {
             ensure!(link.report(at, report).await? == Order::Gone);
         }
         ensure!(job(&on, mine.job).await? == ended);
@@ -113,7 +63,8 @@ async fn a_failure_says_why_and_may_be_tried_again_later() {
         let spec = ScriptSpec { may_repeat: true, retries: 1, ..script() };
         let id = launch(&on, spec).await?.id;
         let (link, row) = worker(&on.core, "w").await?;
-        let failure = Report::Error { fault: Fault::Work, message: "It broke.".to_owned(), exit_code: Some(3) };
+        let failure =
+            Report::Error { fault: Fault::Work, message: "It broke.".to_owned(), exit_code: Some(3), diagnostic: None };
 
         let first = claim_one(&link, &row).await?;
         ensure!(link.report(attempt(&first), failure.clone()).await? == Order::Gone);
@@ -132,7 +83,7 @@ async fn a_failure_says_why_and_may_be_tried_again_later() {
         })
         .await??;
         ensure!((second.job, second.attempt) == (id, 2));
-        ensure!(link.report(attempt(&first), Report::Done).await? == Order::Gone, "the first attempt is fenced");
+        ensure!(link.report(attempt(&first), DONE).await? == Order::Gone, "the first attempt is fenced");
         ensure!(link.report(attempt(&second), failure).await? == Order::Gone);
         let ended = job(&on, id).await?;
         ensure!(ended.state == State::Failed(Fault::Work));
@@ -162,7 +113,7 @@ async fn a_cancel_is_told_to_the_worker_and_is_never_lost() {
         ensure!(link.beat(at, 1).await? == Order::Stop(StopFor::Cancel));
         ensure!(link.report(at, Report::Stage(Stage::Finishing)).await? == Order::Stop(StopFor::Cancel));
         // Done well by itself, but somebody had asked for its end.
-        ensure!(link.report(at, Report::Done).await? == Order::Gone);
+        ensure!(link.report(at, DONE).await? == Order::Gone);
         ensure!(job(&on, id).await?.state == State::Canceled(Canceled::Request));
 
         let again = on.core.cancel_job(&cx, Selector::Id(id)).await.err().context("it has ended")?;
@@ -193,7 +144,7 @@ async fn a_worker_that_falls_silent_loses_its_job_and_is_fenced() {
         let lost = until(&on, returned, |job| job.state.is_final()).await?;
         ensure!(lost.state == State::Failed(Fault::Lost) && lost.error.is_some());
         ensure!(link.log(attempt(&second), 1, &[text(Stream::Stdout, "late\n", &on)]).await? == Order::Gone);
-        ensure!(link.report(attempt(&second), Report::Done).await? == Order::Gone);
+        ensure!(link.report(attempt(&second), DONE).await? == Order::Gone);
         ensure!(job(&on, returned).await? == lost);
 
         // A job whose beats go on is never lost.
@@ -245,7 +196,7 @@ async fn a_log_is_cut_at_its_limit_with_a_mark_and_the_job_goes_on() {
         link.log(at, 1, &batch("the same batch again is not stored")).await?;
         link.log(at, 2, &batch("90abcdef")).await?;
         link.log(at, 3, &batch("nothing more")).await?;
-        ensure!(link.report(at, Report::Done).await? == Order::Gone);
+        ensure!(link.report(at, DONE).await? == Order::Gone);
         let ended = job(&on, id).await?;
         ensure!(ended.state == State::Succeeded(None) && ended.log_truncated);
         let mut reader = on.core.job_log(&on.admin().await?, Selector::Id(id), 0, Mode::Follow).await?;
@@ -282,7 +233,7 @@ async fn a_follower_reads_every_chunk_once_from_any_process() {
         for beat in 1..=50 {
             link.log(at, beat, &[text(Stream::Stdout, &format!("line {beat}\n"), &on)]).await?;
         }
-        link.report(at, Report::Done).await?;
+        link.report(at, DONE).await?;
         let read = tokio::time::timeout(PATIENCE, following).await???;
         ensure!(read.len() == 50);
         for (i, chunk) in read.iter().enumerate() {
@@ -312,7 +263,7 @@ async fn many_workers_never_claim_one_job_twice() {
                         return anyhow::Ok(mine);
                     }
                     for assignment in claimed {
-                        link.report(attempt(&assignment), Report::Done).await?;
+                        link.report(attempt(&assignment), DONE).await?;
                         mine.push(assignment.job);
                     }
                 }

@@ -6,3 +6,4 @@ mod credentials;
 mod images;
 mod jobs;
 mod secrets;
+mod support;

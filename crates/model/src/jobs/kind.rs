@@ -72,6 +72,12 @@ impl JobKind {
         matches!(self, Self::TerraformImport | Self::TerraformDryRun | Self::TerraformBuild)
     }
 
+    /// Whether its log is the text of its task events.
+    #[must_use]
+    pub const fn has_task_events(self) -> bool {
+        matches!(self, Self::Ansible | Self::AnsibleAdhoc | Self::SourceSync)
+    }
+
     /// Whether a deleted job of this kind keeps its row, marked. Of every other kind the row goes.
     #[must_use]
     pub const fn is_kept_when_deleted(self) -> bool {

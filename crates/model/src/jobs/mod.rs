@@ -7,5 +7,5 @@ mod step;
 
 pub use kind::{JobFamily, JobKind, JobKinds, Repeat};
 pub use row::{AnsibleIntent, ContainerIntent, Intent, Job, LaunchType, ScriptIntent, Snapshot, TerraformIntent};
-pub use state::{Canceled, Canceler, Fault, Hold, Stage, State, StateColumns, StopFor, Success, WaitingFor};
+pub use state::{Canceled, Canceler, Fault, Hold, KeyMode, Stage, State, StateColumns, StopFor, Success, WaitingFor};
 pub use step::{Decision, JobStep, StepKind, StepState, Verdict};

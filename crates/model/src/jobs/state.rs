@@ -244,6 +244,15 @@ pub enum Hold {
     Suspended,
 }
 
+/// What a key of a job means: a holder keeps everybody with a later turn away, a waiter nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum KeyMode {
+    Hold,
+    Wait,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

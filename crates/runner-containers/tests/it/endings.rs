@@ -32,12 +32,12 @@ async fn an_exit_code_is_told() {
 #[tokio::test]
 async fn a_job_that_heeds_term_ends_by_it() {
     let host = Host::new();
-    let mut watched =
-        Watched::of(host.start(&Job::script("trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done")).await);
-    watched.until(started).await;
+    let script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done";
+    let watched = Watched::of(host.start(&Job::script(script)).await);
+    watched.prints("up").await;
     watched.control.signal(Signal::Term);
     let seen = watched.end().await;
-    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(3), "bye\n"), "{seen:?}");
+    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(3), "up\nbye\n"), "{seen:?}");
     assert_eq!(host.left(), 0);
 }
 
@@ -55,8 +55,8 @@ async fn a_script_without_a_trap_is_ended_by_term_too() {
 async fn a_job_that_ignores_term_is_killed_with_everything_it_started() {
     let host = Host::new();
     let script = "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo up; while :; do sleep 1; done";
-    let mut watched = Watched::of(host.start(&Job::script(script)).await);
-    watched.until(started).await;
+    let watched = Watched::of(host.start(&Job::script(script)).await);
+    watched.prints("up").await;
     watched.control.signal(Signal::Term);
     watched.control.signal(Signal::Kill);
     let seen = watched.end().await;
@@ -77,10 +77,23 @@ async fn an_attempt_that_goes_away_takes_its_container_along() {
 #[tokio::test]
 async fn a_lease_that_is_not_renewed_ends_the_container() {
     let host = Host::new();
-    let mut job = Job::script("trap 'echo asked' TERM; while :; do sleep 0.1; done");
-    job.timing = Timing { lease: Duration::from_secs(10), lease_kill: Duration::from_secs(12), ..Timing::default() };
-    let seen = host.run(&job).await;
-    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(137), "asked\n"), "{seen:?}");
+    let mut job = Job::script("trap 'echo asked' TERM; echo up; while :; do sleep 0.1; done");
+    let lease = Duration::from_secs(5);
+    job.timing = Timing { lease, lease_kill: lease * 2, ..Timing::default() };
+    let watched = Watched::of(host.start(&job).await);
+    // However long the start takes: what is tested is what comes after the last renewal.
+    let renewals = async {
+        loop {
+            watched.control.renew(Boottime::now());
+            tokio::time::sleep(lease / 20).await;
+        }
+    };
+    tokio::select! {
+        () = watched.prints("up") => {}
+        () = renewals => {}
+    }
+    let seen = watched.end().await;
+    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(137), "up\nasked\n"), "{seen:?}");
 }
 
 #[tokio::test]

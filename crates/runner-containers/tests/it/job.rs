@@ -13,6 +13,7 @@ use chandler_runner::executor::{Control, Event, Executor, Ran, Running, Work};
 use chandler_runner::keep::{Boottime, Timing};
 use chandler_runner_containers::{Containers, Limits, Settings};
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 
 pub(crate) const BUSYBOX: &str = "localhost/busybox:1";
 /// Longest that a test waits for something that must happen.
@@ -123,6 +124,8 @@ impl Job {
 /// A job that is being watched: all of its output is read.
 pub(crate) struct Watched {
     pub(crate) control: Control,
+    /// As much as has been printed so far.
+    printed: watch::Receiver<Vec<u8>>,
     stdout: tokio::task::JoinHandle<Vec<u8>>,
     stderr: tokio::task::JoinHandle<Vec<u8>>,
     events: chandler_runner::executor::Events,
@@ -140,17 +143,31 @@ pub(crate) struct Seen {
 impl Watched {
     pub(crate) fn of(running: Running) -> Self {
         let Running { mut stdout, mut stderr, events, control } = running;
+        let (print, printed) = watch::channel(Vec::new());
         let stdout = tokio::spawn(async move {
-            let mut bytes = Vec::new();
-            stdout.read_to_end(&mut bytes).await.unwrap();
-            bytes
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                let read = stdout.read(&mut buffer).await.unwrap();
+                if read == 0 {
+                    return print.borrow().clone();
+                }
+                print.send_modify(|bytes| bytes.extend_from_slice(&buffer[..read]));
+            }
         });
         let stderr = tokio::spawn(async move {
             let mut bytes = Vec::new();
             stderr.read_to_end(&mut bytes).await.unwrap();
             bytes
         });
-        Self { control, stdout, stderr, events, seen: Vec::new() }
+        Self { control, printed, stdout, stderr, events, seen: Vec::new() }
+    }
+
+    /// Waits until the job has printed that. Only then has its script done what stands before: a container has started
+    /// long before its script has set a trap.
+    pub(crate) async fn prints(&self, text: &str) {
+        let mut printed = self.printed.clone();
+        let there = printed.wait_for(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()));
+        tokio::time::timeout(PATIENCE, there).await.expect("it prints nothing").expect("it ends without printing that");
     }
 
     /// Waits for an event.

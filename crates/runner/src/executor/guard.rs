@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::keep::{Boottime, COMMAND, Timing};
+use crate::keep::{Boottime, COMMAND, Signal, Timing};
 
 /// The flag of the hidden subcommand that starts a guard.
 pub const CONTAINER: &str = "--container";
@@ -34,6 +34,19 @@ struct Spec {
     container: String,
     timing: Timing,
     renewed_at: Boottime,
+    /// What asks the job to stop.
+    stop: Signal,
+    /// It has something to hand in: it is killed, and removed by whoever has taken that.
+    leave: bool,
+}
+
+/// What a guard does to its container.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// What asks the job to stop when the lease runs out.
+    pub stop: Signal,
+    /// Killed only, not removed, because it has files to hand in.
+    pub leave: bool,
 }
 
 /// A running guard. Dropping it has the container killed and removed, if it is still there.
@@ -56,6 +69,7 @@ impl Guard {
         container: &str,
         timing: &Timing,
         renewed_at: Boottime,
+        Manner { stop, leave }: Manner,
     ) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         let guard = Command::new(program)
@@ -67,7 +81,7 @@ impl Guard {
             .stderr(Stdio::inherit())
             .spawn()?;
         let (socket, container) = (socket.to_owned(), container.to_owned());
-        let line = line(&Spec { socket, container, timing: timing.clone(), renewed_at })?;
+        let line = line(&Spec { socket, container, timing: timing.clone(), renewed_at, stop, leave })?;
         ours.set_nonblocking(true)?;
         let mut worker = UnixStream::from_std(ours)?;
         tokio::io::AsyncWriteExt::write_all(&mut worker, &line).await?;
@@ -80,6 +94,14 @@ impl Guard {
         if let Err(error) = sent {
             tracing::warn!(%error, "the guard of a container does not listen");
         }
+    }
+}
+
+fn name_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Term => "TERM",
+        Signal::Int => "INT",
+        Signal::Kill => "KILL",
     }
 }
 
@@ -131,7 +153,7 @@ fn run() -> io::Result<()> {
             continue;
         }
         if age >= spec.timing.lease && !asked {
-            spec.kill("TERM");
+            spec.kill(name_of(spec.stop));
             asked = true;
         }
         let next = if asked { spec.timing.lease_kill } else { spec.timing.lease };
@@ -186,8 +208,11 @@ impl Spec {
         loop {
             // Removal by force alone waits for the stop time of the container with some runtimes.
             let killed = self.ask("POST", &format!("/containers/{}/kill?signal=KILL", self.container));
-            if matches!(killed, Ok(404)) {
-                return;
+            match killed {
+                Ok(404) => return,
+                // Some runtimes say 409, others 500, of one that does not run any more.
+                Ok(_) if self.leave => return,
+                _ => {}
             }
             match self.ask("DELETE", &path) {
                 Ok(200..=299 | 404) => return,

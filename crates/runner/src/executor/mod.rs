@@ -11,16 +11,18 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 
-use chandler_model::Id;
 use chandler_core::jobs::link::RegistryLogin;
+use chandler_model::Id;
 use chandler_model::environments::RunImage;
 use chandler_model::jobs::{Fault, Job};
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::keep::{Boottime, Signal, Timing};
-use crate::recipe::Program;
+use crate::recipe::{Kept, Program};
+use crate::tools::Target;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a job writes, by bytes, until nothing of it can write any more.
@@ -28,13 +30,20 @@ pub type Output = Box<dyn AsyncRead + Send + Unpin>;
 
 /// Runs attempts.
 pub trait Executor: fmt::Debug + Send + Sync + 'static {
-    /// Ends and removes what an earlier life of this worker left. Called once, before anything is started.
+    /// Ends what an earlier life of this worker left. Called once, before anything is started.
     ///
-    /// Returns the kept files that it finds, before it removes them.
+    /// What it returns stays where it is until it is discarded: a worker that cannot hand it in finds it again when it
+    /// starts the next time.
     ///
     /// # Errors
     /// Something that was left does not end. Then nothing may be claimed.
     fn sweep(&self) -> BoxFuture<'_, io::Result<Vec<Left>>>;
+
+    /// Removes what `sweep` has returned, after it was handed in.
+    ///
+    /// # Errors
+    /// Something of it resists; it is found again at the next start.
+    fn discard(&self, left: Left) -> BoxFuture<'_, io::Result<()>>;
 
     /// Begins the work. Preparations that take long go on afterwards; whatever goes wrong is an event.
     fn start(&self, work: Work) -> BoxFuture<'_, Running>;
@@ -45,7 +54,11 @@ pub trait Executor: fmt::Debug + Send + Sync + 'static {
 pub struct Work {
     pub job: Id<Job>,
     pub attempt: i64,
+    /// Number of the step; 1 for a job without steps.
+    pub step: i64,
     pub program: Program,
+    /// What becomes of kept files, by path. The executor only remembers it.
+    pub targets: Vec<(String, Target)>,
     /// None = a local process.
     pub image: Option<RunImage>,
     /// For the registry of the image.
@@ -55,17 +68,35 @@ pub struct Work {
     pub timing: Timing,
 }
 
+/// What an executor remembers beside an attempt, so that a later life of the worker knows what it has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memo {
+    pub step: i64,
+    pub keep: Vec<Kept>,
+    pub targets: Vec<(String, Target)>,
+}
+
+impl Work {
+    #[must_use]
+    pub fn memo(&self) -> Memo {
+        Memo { step: self.step, keep: self.program.keep().to_vec(), targets: self.targets.clone() }
+    }
+}
+
 /// What an earlier life of the worker left of an attempt: files that were to be kept, by path.
 #[derive(Clone, Debug)]
 pub struct Left {
     pub job: Id<Job>,
     pub attempt: i64,
+    pub memo: Memo,
     pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// What happens to the work: first some `Said`, then `Started` or a last event; after `Started` one `Exited`, then `Gone`.
-/// `File` comes while it runs and between `Exited` and `Gone`.
-/// `Gone`, `KillUnanswered`, `Refused` and `Lost` are last, and may come at any time.
+/// `File` comes while it runs, and between `Exited` and `Gone`.
+/// `Gone`, `Refused` and `Lost` are last, and may come at any time. `KillUnanswered` comes at most once, and `Gone` after
+/// it if it dies in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A line for the job's log that the job did not write.
@@ -78,12 +109,20 @@ pub enum Event {
     Exited { code: Option<i32>, signal: Option<i32> },
     /// Nothing of it is left. Without `Exited` before: it was stopped before it had begun.
     Gone,
-    /// Something of it does not die.
+    /// Something of it does not die. It is watched on; the kept files have come.
     KillUnanswered,
     /// Nothing of the job has run, and this is why.
     Refused { fault: Fault, reason: String },
     /// What ran it has failed; nothing of it is left as far as can be known.
     Lost { reason: String },
+}
+
+impl Event {
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::Gone | Self::Refused { .. } | Self::Lost { .. })
+    }
 }
 
 /// The image that a container was really made of.
@@ -102,6 +141,8 @@ pub enum Order {
     Signal(Signal),
     /// Moves the lease on: this is when the renewal that has now been answered was sent.
     Renew(Boottime),
+    /// What it leaves is not removed: it could not be handed in, and is found at the next start of the worker.
+    Leave,
 }
 
 /// Work that has begun. Dropping `control` ends it by force.
@@ -175,6 +216,11 @@ impl Control {
         self.send(Order::Renew(sent_at));
     }
 
+    /// See [`Order::Leave`].
+    pub fn leave(&self) {
+        self.send(Order::Leave);
+    }
+
     /// Ends the orders and waits until everything has been cleaned up. What still runs is ended by force.
     pub async fn finished(self) {
         drop(self.orders);
@@ -205,8 +251,12 @@ impl Orders {
         self.0.recv().await
     }
 
-    /// Waits until the attempt wants no more of it.
-    pub async fn ended(&mut self) {
-        while self.next().await.is_some() {}
+    /// Waits until the attempt wants no more of it; whether what it leaves may be removed.
+    pub async fn ended(&mut self) -> bool {
+        let mut remove = true;
+        while let Some(order) = self.next().await {
+            remove &= order != Order::Leave;
+        }
+        remove
     }
 }

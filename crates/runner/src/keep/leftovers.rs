@@ -25,6 +25,7 @@ const SUFFIX: &str = "json";
 pub struct Note {
     path: PathBuf,
     dir: PathBuf,
+    memo: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ struct Content {
     keeper: Identity,
     job: Option<Identity>,
     dir: PathBuf,
+    #[serde(default)]
+    memo: String,
 }
 
 /// An attempt that an earlier life has noted.
@@ -45,6 +48,8 @@ pub struct Leftover {
     pub dir: PathBuf,
     /// False: some process does not die. Look again with [`Leftover::kill`].
     pub gone: bool,
+    /// What was to be remembered of it.
+    pub memo: String,
     note: PathBuf,
 }
 
@@ -52,7 +57,14 @@ impl Note {
     /// The note of an attempt in the folder of notes. `dir` is the directory of its [`super::Spec`].
     #[must_use]
     pub fn new(notes: &Path, job: &str, attempt: u32, dir: &Path) -> Self {
-        Self { path: notes.join(format!("{job}-{attempt}.{SUFFIX}")), dir: dir.to_owned() }
+        let path = notes.join(format!("{job}-{attempt}.{SUFFIX}"));
+        Self { path, dir: dir.to_owned(), memo: String::new() }
+    }
+
+    /// Also remembers this.
+    #[must_use]
+    pub fn with_memo(self, memo: String) -> Self {
+        Self { memo, ..self }
     }
 
     /// Kills what is left of the attempt; for a keeper that was lost. True if nothing is.
@@ -65,7 +77,8 @@ impl Note {
 
     pub(super) fn write(&self, keeper: Identity, job: Option<Identity>) -> io::Result<()> {
         // Without links: so it stands among the mounts.
-        let content = Content { boot: boot()?, keeper, job, dir: fs::canonicalize(&self.dir)? };
+        let content =
+            Content { boot: boot()?, keeper, job, dir: fs::canonicalize(&self.dir)?, memo: self.memo.clone() };
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(folder)?;
         // Replaced as a whole: half a note would be none.
@@ -102,7 +115,7 @@ pub fn sweep(notes: &Path, patience: Duration) -> io::Result<Vec<Leftover>> {
         let (job, Ok(attempt)) = (job.to_owned(), attempt.parse()) else { continue };
         let Some(content) = read(&note)? else { continue };
         let gone = kill(&content, patience)?;
-        found.push(Leftover { job, attempt, dir: content.dir, gone, note });
+        found.push(Leftover { job, attempt, dir: content.dir, gone, memo: content.memo, note });
     }
     Ok(found)
 }

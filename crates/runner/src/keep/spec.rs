@@ -94,6 +94,9 @@ pub struct Confinement {
     pub write: Vec<PathBuf>,
     /// Folders that are empty for the job, beside `/run`, `/var/run` and `/tmp`: the data folders of the server.
     pub cover: Vec<PathBuf>,
+    /// Further programs that the job starts, absolute paths: each brings its own folders, as the program itself does.
+    #[serde(default)]
+    pub tools: Vec<PathBuf>,
     /// What [`crate::sandbox::open_files`] found, kept by the worker over many jobs. `None`: the keeper looks itself,
     /// which is most of its start time.
     pub open: Option<Vec<PathBuf>>,
@@ -110,7 +113,7 @@ pub struct Limits {
     pub processes: Option<u64>,
 }
 
-/// The keeper's periods. Tests divide them by 20.
+/// The keeper's periods.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     /// From the sending of the last answered renewal until the job is asked to stop.
@@ -132,10 +135,10 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// Every period divided.
+    /// Between two looks at files that are handed back while the job runs: half a beat, and a lease is three beats.
     #[must_use]
-    pub fn divided(&self, by: u32) -> Self {
-        Self { lease: self.lease / by, lease_kill: self.lease_kill / by, unanswered: self.unanswered / by }
+    pub fn look(&self) -> Duration {
+        self.lease / 6
     }
 }
 

@@ -58,7 +58,11 @@ impl Plan {
                 || dir.starts_with(folder)
                 || covered.iter().any(|cover| cover.starts_with(folder))
         };
-        for place in tool.places {
+        let mut places = tool.places;
+        for further in &spec.confinement.tools {
+            places.extend(tool::find(further, &spec.dir, &writable)?.places);
+        }
+        for place in places {
             // A tool that lies loose in a large folder brings itself, not that folder.
             if too_wide(&place.folder) { read.push(place.file) } else { read.push(place.folder) }
         }

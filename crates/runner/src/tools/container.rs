@@ -9,7 +9,7 @@ use crate::recipe::Program;
 pub(super) fn prepare(intent: &ContainerIntent) -> Prepared {
     Prepared {
         program: Program::Image(intent.run.clone()),
-        reader: Box::new(Plain { what: "The container" }),
+        reader: Box::new(Plain::new("The container")),
         targets: Vec::new(),
     }
 }

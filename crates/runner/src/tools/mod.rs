@@ -11,6 +11,7 @@ use chandler_core::jobs::link::{Assignment, Materials};
 use chandler_model::jobs::{Fault, Intent, JobStep, Success};
 use chandler_model::logs::{Entry, Stream};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::recipe::Program;
 
@@ -27,7 +28,8 @@ pub struct Prepared {
 }
 
 /// Where a file that was kept goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// It is the state of the job's workspace.
     State,

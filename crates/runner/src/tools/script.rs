@@ -1,7 +1,7 @@
 //! Scripts: the text becomes a file in the job's directory and is executed there.
 
-use chandler_model::jobs::ScriptIntent;
 use chandler_core::jobs::link::Materials;
+use chandler_model::jobs::ScriptIntent;
 
 use super::Prepared;
 use super::plain::Plain;
@@ -21,7 +21,7 @@ pub(super) fn prepare(intent: &ScriptIntent, materials: &Materials) -> Prepared 
     let env = materials.secrets.env.clone().into_iter().collect();
     Prepared {
         program: Program::Recipe(Recipe { files, command, env, ..Recipe::default() }),
-        reader: Box::new(Plain { what: "The script" }),
+        reader: Box::new(Plain::new("The script")),
         targets: Vec::new(),
     }
 }

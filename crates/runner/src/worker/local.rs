@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chandler_model::jobs::Fault;
+use chandler_model::Id;
+use chandler_model::jobs::{Fault, Job};
 
 use super::Settings;
+use super::kept::{Found, Keeping, look};
 use super::lay_out::lay_out;
-use crate::executor::{BoxFuture, Event, Executor, Left, Order, Orders, Running, Teller, Work};
+use crate::executor::{BoxFuture, Event, Executor, Left, Memo, Order, Orders, Running, Teller, Work};
 use crate::keep::leftovers::{self, Note};
 use crate::keep::{self, Cause, Keeper, Spec};
 use crate::recipe::Program;
@@ -64,8 +66,16 @@ impl Local {
         self.settings.folder.join("attempts")
     }
 
+    /// Directory and note of an attempt.
+    fn place(&self, job: Id<Job>, attempt: i64) -> (PathBuf, Note) {
+        let dir = self.jobs_folder().join(format!("{job}-{attempt}"));
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+        let note = Note::new(&self.notes_folder(), &job.to_string(), attempt, &dir);
+        (dir, note)
+    }
+
     async fn begin(&self, work: Work) -> Running {
-        let dir = self.jobs_folder().join(format!("{}-{}", work.job, work.attempt));
+        let (dir, note) = self.place(work.job, work.attempt);
         let spec = match self.prepare(&work, dir.clone()).await {
             Ok(spec) => spec,
             Err((fault, reason)) => {
@@ -73,8 +83,10 @@ impl Local {
                 return Running::refused(fault, reason);
             }
         };
-        let attempt = u32::try_from(work.attempt).unwrap_or(u32::MAX);
-        let note = Note::new(&self.notes_folder(), &work.job.to_string(), attempt, &dir);
+        let memo = work.memo();
+        let note = note.with_memo(serde_json::to_string(&memo).unwrap_or_default());
+        let keeping = Keeping::new(dir, memo.keep);
+        let every = work.timing.look();
         match Keeper::spawn(&self.settings.keeper, &spec, Some(note.clone())).await {
             Ok(keeper) => {
                 let unsandboxed = self.settings.unsandboxed;
@@ -83,7 +95,8 @@ impl Local {
                     if unsandboxed {
                         tell.say("This job runs without a sandbox: the operator of this worker allowed it.");
                     }
-                    accompany(control, events, note, tell, orders).await;
+                    let watched = Watched { events, note, keeping: Some(keeping), every };
+                    watched.accompany(control, tell, orders).await;
                 })
             }
             Err(error) => {
@@ -100,6 +113,8 @@ impl Local {
         };
         let (settings, etc) = (Arc::clone(&self.settings), Arc::clone(&self.etc));
         let prepare = move || {
+            leftovers::remove_tree(&dir)
+                .map_err(|error| (Fault::Platform, format!("The job's directory could not be emptied: {error}.")))?;
             let mut spec = lay_out(&recipe, &dir, &settings)?;
             spec.confinement.open = Some(etc.lock().unwrap_or_else(PoisonError::into_inner).open());
             Ok(spec)
@@ -114,18 +129,37 @@ impl Local {
 
     fn clear(&self) -> io::Result<Vec<Left>> {
         std::fs::create_dir_all(self.jobs_folder())?;
+        let mut found = Vec::new();
         for left in leftovers::sweep(&self.notes_folder(), LEFTOVER_PATIENCE)? {
             if !left.gone {
                 let text = format!("job {} of an earlier life cannot be killed", left.job);
                 return Err(io::Error::other(text));
             }
             tracing::warn!(job = left.job, attempt = left.attempt, "ended what an earlier life of this worker left");
-            left.remove()?;
+            let Ok(job) = left.job.parse() else {
+                left.remove()?;
+                continue;
+            };
+            let memo: Memo = serde_json::from_str(&left.memo).unwrap_or_default();
+            let mut files = Vec::new();
+            for kept in &memo.keep {
+                match look(&left.dir, kept) {
+                    Found::File(bytes) => files.push((kept.path.clone(), bytes)),
+                    Found::Nothing => {}
+                    Found::Unfit(reason) => tracing::warn!(job = left.job, reason, "a file is not handed in"),
+                }
+            }
+            found.push(Left { job: Id::new(job), attempt: i64::from(left.attempt), memo, files });
         }
         // Directories without a note were made just before a crash and never used.
-        leftovers::remove_tree(&self.jobs_folder())?;
-        std::fs::create_dir_all(self.jobs_folder())?;
-        Ok(Vec::new())
+        let noted: Vec<PathBuf> = found.iter().map(|left| self.place(left.job, left.attempt).0).collect();
+        for entry in std::fs::read_dir(self.jobs_folder())? {
+            let dir = entry?.path();
+            if !noted.contains(&dir) {
+                leftovers::remove_tree(&dir)?;
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -137,58 +171,123 @@ impl Executor for Local {
         })
     }
 
+    fn discard(&self, left: Left) -> BoxFuture<'_, io::Result<()>> {
+        let (_, note) = self.place(left.job, left.attempt);
+        Box::pin(async { tokio::task::spawn_blocking(move || note.remove()).await.map_err(io::Error::other)? })
+    }
+
     fn start(&self, work: Work) -> BoxFuture<'_, Running> {
         Box::pin(self.begin(work))
     }
 }
 
-/// Passes orders to the keeper and its events on, until nothing is left; then removes the attempt's files.
-async fn accompany(control: keep::Control, mut events: keep::Events, note: Note, tell: Teller, mut orders: Orders) {
-    let mut control = Some(control);
-    let last = loop {
-        tokio::select! {
-            event = events.next() => match event {
-                keep::Event::Started { .. } => tell.event(Event::Started { ran: None }),
-                keep::Event::Exited { code, signal } => tell.event(Event::Exited { code, signal }),
-                keep::Event::Gone => break Event::Gone,
-                keep::Event::KillUnanswered => break Event::KillUnanswered,
-                keep::Event::Refused { cause, reason } => {
-                    let fault = match cause {
-                        Cause::Program => Fault::Work,
-                        Cause::Platform => Fault::Platform,
-                    };
-                    break Event::Refused { fault, reason };
-                }
-                keep::Event::KeeperLost => {
-                    end_without_keeper(&note).await;
-                    break Event::Lost { reason: "the keeper process of the job has died".to_owned() };
-                }
-            },
-            // A keeper that no longer listens tells so by its events.
-            order = orders.next(), if control.is_some() => match (order, &control) {
-                (Some(Order::Signal(signal)), Some(control)) => drop(control.signal(signal)),
-                (Some(Order::Renew(at)), Some(control)) => drop(control.renew(at)),
-                // The attempt has gone: without its socket the keeper ends everything.
-                _ => control = None,
-            },
+/// A job under its keeper.
+struct Watched {
+    events: keep::Events,
+    note: Note,
+    /// None while a thread reads.
+    keeping: Option<Keeping>,
+    /// Between two looks at the kept files.
+    every: Duration,
+}
+
+impl Watched {
+    /// Passes orders to the keeper and its events on, until nothing is left; then removes the attempt's files.
+    async fn accompany(mut self, control: keep::Control, tell: Teller, mut orders: Orders) {
+        let mut control = Some(control);
+        let mut looks = tokio::time::interval(self.every.max(Duration::from_millis(1)));
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let live = self.keeping.as_ref().is_some_and(Keeping::is_live);
+        let (mut running, mut unanswered, mut keep_files) = (false, false, false);
+        let last = loop {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    keep::Event::Started { .. } => {
+                        running = true;
+                        tell.event(Event::Started { ran: None });
+                    }
+                    keep::Event::Exited { code, signal } => {
+                        running = false;
+                        tell.event(Event::Exited { code, signal });
+                    }
+                    keep::Event::Gone => {
+                        self.hand_back(&tell).await;
+                        break Event::Gone;
+                    }
+                    keep::Event::KillUnanswered => {
+                        unanswered = true;
+                        self.hand_back(&tell).await;
+                        tell.event(Event::KillUnanswered);
+                    }
+                    keep::Event::Refused { cause, reason } => {
+                        let fault = match cause {
+                            Cause::Program => Fault::Work,
+                            Cause::Platform => Fault::Platform,
+                        };
+                        break Event::Refused { fault, reason };
+                    }
+                    keep::Event::KeeperLost => {
+                        keep_files = !end_without_keeper(&self.note).await;
+                        self.hand_back(&tell).await;
+                        break Event::Lost { reason: "the keeper process of the job has died".to_owned() };
+                    }
+                },
+                _ = looks.tick(), if live && running => self.look(&tell).await,
+                // A keeper that no longer listens tells so by its events.
+                order = orders.next(), if control.is_some() => match (order, &control) {
+                    (Some(Order::Signal(signal)), Some(control)) => drop(control.signal(signal)),
+                    (Some(Order::Renew(at)), Some(control)) => drop(control.renew(at)),
+                    (Some(Order::Leave), _) => keep_files = true,
+                    // The attempt waits no longer; the keeper does, and the note is found at the next start.
+                    _ if unanswered => return,
+                    // The attempt has gone: without its socket the keeper ends everything.
+                    _ => control = None,
+                },
+            }
+        };
+        tell.event(last);
+        drop(tell);
+        // What the attempt has to say comes first: until the end is reported, the files are the job's.
+        let removable = orders.ended().await && !keep_files;
+        if removable {
+            let note = self.note;
+            remove(move || note.remove()).await;
         }
-    };
-    let dead = last != Event::KillUnanswered;
-    tell.event(last);
-    drop(tell);
-    // What the attempt has to say comes first: until the end is reported, the files are the job's.
-    orders.ended().await;
-    if dead {
-        remove(move || note.remove()).await;
+    }
+
+    /// Tells the live files that have changed.
+    async fn look(&mut self, tell: &Teller) {
+        let Some(mut keeping) = self.keeping.take() else { return };
+        let looked = tokio::task::spawn_blocking(move || (keeping.changed(), keeping)).await;
+        let Ok((changed, keeping)) = looked else { return };
+        self.keeping = Some(keeping);
+        changed.into_iter().for_each(|(path, bytes)| tell.event(Event::File { path, bytes }));
+    }
+
+    /// Tells every kept file as it is in the end.
+    async fn hand_back(&mut self, tell: &Teller) {
+        let Some(keeping) = self.keeping.take() else { return };
+        let Ok((all, keeping)) = tokio::task::spawn_blocking(move || (keeping.all(), keeping)).await else { return };
+        self.keeping = Some(keeping);
+        for (path, found) in all {
+            match found {
+                Found::File(bytes) => tell.event(Event::File { path, bytes }),
+                Found::Nothing => {}
+                Found::Unfit(reason) => tell.say(reason),
+            }
+        }
     }
 }
 
-async fn end_without_keeper(note: &Note) {
+/// Whether nothing is left.
+async fn end_without_keeper(note: &Note) -> bool {
     let note = note.clone();
     let killed = tokio::task::spawn_blocking(move || note.kill(ORPHAN_PATIENCE)).await;
-    if !matches!(killed, Ok(Ok(true))) {
+    let dead = matches!(killed, Ok(Ok(true)));
+    if !dead {
         tracing::error!("the keeper of a job has died and something of it may still run");
     }
+    dead
 }
 
 async fn remove(work: impl FnOnce() -> io::Result<()> + Send + 'static) {

@@ -4,9 +4,16 @@
 //! What it knows of a job is the intent it was given; what becomes of the job is decided elsewhere.
 
 mod attempt;
+mod hiding;
+mod kept;
 mod lay_out;
+mod leftovers;
 mod local;
 mod output;
+mod reading;
+mod stopping;
+mod tend;
+mod voice;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -42,6 +49,8 @@ pub struct Settings {
     /// Further folders that jobs may read, and write.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
+    /// Folders in which the tools of jobs are looked for; the worker's own `PATH`.
+    pub path: Vec<PathBuf>,
     /// Run jobs without a sandbox: the operator's decision, said in the log of each.
     pub unsandboxed: bool,
     /// Runs the jobs whose environment names an image. Without one they fail.
@@ -67,10 +76,15 @@ pub async fn run<L: WorkerLink>(link: L, settings: Settings, drain: Cancellation
     let settings = Arc::new(settings);
     let local = Arc::new(local::Local::new(Arc::clone(&settings)));
     let executors = Executors { local, containers: settings.containers.clone() };
+    let mut found = Vec::new();
     for executor in std::iter::once(&executors.local).chain(&executors.containers) {
-        executor.sweep().await?;
+        let left = executor.sweep().await?;
+        found.extend(left.into_iter().map(|left| (Arc::clone(executor), left)));
     }
     let Some(row) = introduce(&link, &settings, &drain).await else { return Ok(()) };
+    for (executor, left) in found {
+        leftovers::hand_in(&link, executor.as_ref(), left, &drain).await;
+    }
     Loop { link, settings, executors, row, drain, attempts: JoinSet::new(), bells: HashMap::new() }.run().await;
     Ok(())
 }

@@ -11,7 +11,7 @@ use chandler_runner::keep::{Event, Keeper, Spec, leftovers::Note};
 use tokio::{io::AsyncReadExt, net::unix::pipe, time::timeout};
 
 /// Far more than anything here takes.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Names another keeper than the one built with these tests.
 pub(crate) const KEEPER: &str = "CHANDLER_TEST_KEEPER";
@@ -187,7 +187,7 @@ pub(crate) fn assert_gone(pid: i32) {
         process::{Pid, PidfdFlags, pidfd_open},
     };
     let Ok(handle) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return };
-    let bound = Timespec { tv_sec: 20, tv_nsec: 0 };
+    let bound = Timespec { tv_sec: i64::try_from(BOUND.as_secs()).unwrap(), tv_nsec: 0 };
     let ready = loop {
         match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&bound)) {
             // Children of other tests end all the time.

@@ -101,7 +101,7 @@ async fn a_lost_keeper_is_cleaned_up_after_by_the_same_worker() {
     kill(running.keeper.identity().pid);
     assert_eq!(running.event().await, Event::KeeperLost);
     let killer = note.clone();
-    assert!(tokio::task::spawn_blocking(move || killer.kill(Duration::from_secs(20))).await.unwrap().unwrap());
+    assert!(tokio::task::spawn_blocking(move || killer.kill(BOUND)).await.unwrap().unwrap());
     left.into_iter().for_each(assert_gone);
     note.remove().unwrap();
 }

@@ -14,6 +14,8 @@ use crate::program::Program;
 /// Longest that a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+const NO_CONTAINERS: [(&str, &str); 1] = [("CHANDLER_WORKER_CONTAINER_SOCKET", "off")];
+
 #[derive(Clone, Copy)]
 pub(crate) enum Engine {
     Sqlite,
@@ -39,7 +41,7 @@ impl Place {
     }
 
     fn serve(&self) -> Program {
-        self.serve_with(&[("CHANDLER_WORKER_CONTAINER_SOCKET", "off")])
+        self.serve_with(&NO_CONTAINERS)
     }
 
     pub(crate) fn serve_with(&self, further: &[(&str, &str)]) -> Program {
@@ -187,13 +189,17 @@ fn a_killed_server_loses_no_job_and_leaves_no_process(engine: Engine) {
 
 fn a_server_that_is_told_to_stop_gives_its_jobs_their_grace(engine: Engine) {
     let place = Place::new(engine);
-    let program = place.serve();
+    // The grace is for a busy machine, the slots are for one with a single core.
+    let more = [("CHANDLER_WORKER_GRACE", "5s"), ("CHANDLER_WORKER_SLOTS", "2")];
+    let mut program = place.serve_with(&[&more[..], &NO_CONTAINERS].concat());
     let mark = mark();
-    let quick = launch(&program, "echo up; sleep 0.3; echo done");
+    let quick = launch(&program, "mkfifo go; echo up; read x < go; echo done");
     log_has(&program, quick, "up");
     let slow = launch(&program, &format!("echo up\nsleep {mark}\n"));
     log_has(&program, slow, "up");
     program.signal("TERM");
+    program.logs("a second signal ends at once");
+    std::fs::write(place.data().join(format!("work/jobs/{quick}-1/go")), "\n").unwrap();
     let (code, log) = program.end();
     assert_eq!((code, processes(&mark)), (Some(0), 0), "{log}");
 

@@ -53,7 +53,30 @@ static APPEND: Sql<()> = Sql::new(
 );
 static TRANSITIONS: Sql<Transition> = Sql::new("SELECT {columns} FROM job_transitions WHERE job_id = $1 ORDER BY seq");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BEGIN, &END, &RAN, &OF_JOB, &APPEND, &TRANSITIONS];
+static LEFT: Sql<bool> = Sql::new("SELECT EXISTS (SELECT 1 FROM job_attempts WHERE job_id = $1 AND process_left)");
+static NOTE_LEFT: Sql<()> =
+    Sql::new("UPDATE job_attempts SET process_left = true WHERE job_id = $1 AND attempt = $2 AND NOT process_left");
+static NOTE_GONE: Sql<()> =
+    Sql::new("UPDATE job_attempts SET process_left = false WHERE job_id = $1 AND attempt = $2 AND process_left");
+static LEFT_BY: Sql<LeftBy> =
+    Sql::new("SELECT {columns} FROM job_attempts WHERE process_left AND worker_id = $1 ORDER BY job_id, attempt");
+static DELETE_ATTEMPTS: Sql<()> = Sql::new("DELETE FROM job_attempts WHERE job_id = $1");
+static DELETE_TRANSITIONS: Sql<()> = Sql::new("DELETE FROM job_transitions WHERE job_id = $1");
+
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
+    &LEFT,
+    &NOTE_LEFT,
+    &NOTE_GONE,
+    &LEFT_BY,
+    &DELETE_ATTEMPTS,
+    &DELETE_TRANSITIONS,
+    &BEGIN,
+    &END,
+    &RAN,
+    &OF_JOB,
+    &APPEND,
+    &TRANSITIONS,
+];
 
 /// Notes that an attempt begins on a node.
 pub async fn begin(tx: &mut Tx, uid: Uid, job: &Job, worker: Id<Worker>, node: &str, at: Timestamp) -> Result<()> {
@@ -71,6 +94,41 @@ pub async fn end(
     at: Timestamp,
 ) -> Result<()> {
     tx.exec(&END, &[job.into(), attempt.into(), state.into(), exit_code.into(), at.into()]).await.map(drop)
+}
+
+/// An attempt of which something may still run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBy {
+    pub job_id: Id<Job>,
+    pub attempt: i64,
+}
+
+record!(LeftBy { job_id, attempt });
+
+/// Whether a process of any attempt did not answer its KILL and is not known to be gone.
+pub async fn process_left(tx: &mut Tx, job: Id<Job>) -> Result<bool> {
+    tx.one(&LEFT, &[job.into()]).await
+}
+
+/// A process of the attempt does not answer its KILL.
+pub async fn note_left(tx: &mut Tx, job: Id<Job>, attempt: i64) -> Result<()> {
+    tx.exec(&NOTE_LEFT, &[job.into(), attempt.into()]).await.map(drop)
+}
+
+/// It is gone. `false`: nothing was known to be left.
+pub async fn note_gone(tx: &mut Tx, job: Id<Job>, attempt: i64) -> Result<bool> {
+    Ok(tx.exec(&NOTE_GONE, &[job.into(), attempt.into()]).await? > 0)
+}
+
+/// What a worker is known to have left.
+pub async fn left_by(db: &Db, worker: Id<Worker>) -> Result<Vec<LeftBy>> {
+    db.query(&LEFT_BY, &[worker.into()]).await
+}
+
+/// Removes attempts and history of a job that goes.
+pub async fn delete(tx: &mut Tx, job: Id<Job>) -> Result<()> {
+    tx.exec(&DELETE_ATTEMPTS, &[job.into()]).await?;
+    tx.exec(&DELETE_TRANSITIONS, &[job.into()]).await.map(drop)
 }
 
 /// Notes the image that an attempt runs in.

@@ -4,5 +4,7 @@
 //! deadlocks (`docs/core/jobs.md` 4.1 and 5).
 
 pub mod attempts;
+pub mod keys;
 pub mod queue;
 pub mod rows;
+pub mod steps;

@@ -2,10 +2,11 @@
 
 use chandler_model::Id;
 use chandler_model::jobs::{Hold, Job, JobKind};
+use chandler_model::organizations::Organization;
 use chandler_model::workers::{TagSet, Worker};
 use jiff::Timestamp;
 
-use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
+use crate::seam::{Catalogued, Db, Result, Sql, Tx, Value, record};
 
 /// A queue row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,25 +20,86 @@ pub struct Queued {
 
 record!(Queued { job_id, hold, attempt, worker_id, beat });
 
+/// What must be known of a job before its row is locked: whose locks come first. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// Of its keys; none without keys.
+    pub lane: Option<String>,
+    pub parent_id: Option<Id<Job>>,
+    pub kind: JobKind,
+}
+
+record!(Ground { lane, parent_id, kind });
+
+/// A job that another one touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub job_id: Id<Job>,
+    pub lane: Option<String>,
+}
+
+record!(Other { job_id, lane });
+
+/// A job that may be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Candidate {
+    job_id: Id<Job>,
+    priority: i64,
+}
+
+record!(Candidate { job_id, priority });
+
 static INSERT: Sql<()> = Sql::new(
     "INSERT INTO job_queue (job_id, lane, hold, priority, organization_id, family, kind, tag_set_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
 static LOCK: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE job_id = $1 {for_update}");
-// The inner select is materialized: with the limit inside a plain subselect, PostgreSQL may claim more than it.
-static CLAIM: Sql<Queued> = Sql::new(
-    "WITH c AS MATERIALIZED (SELECT job_id FROM job_queue WHERE hold = 'ready' AND kind = $1 \
-     ORDER BY priority, job_id LIMIT $2 {for_update} {skip_locked}) \
-     UPDATE job_queue SET hold = 'claimed', attempt = attempt + 1, worker_id = $3, beat = 0, not_before = NULL \
-     WHERE job_id IN (SELECT job_id FROM c) RETURNING {columns}",
+static GROUND: Sql<Ground> =
+    Sql::new("SELECT q.lane, j.parent_id, j.kind FROM job_queue q JOIN jobs j ON j.id = q.job_id WHERE q.job_id = $1");
+// One branch of a claim: an index holds exactly these in this order, and rows that another claim looks at are passed
+// over. A worker without a pool has pool 0.
+static PICK: Sql<Candidate> = Sql::new(
+    "SELECT {columns} FROM job_queue WHERE hold = 'ready' AND tag_set_id = $1 AND kind = $2 \
+     AND coalesce(pool_id, $3) = $3 ORDER BY priority, job_id LIMIT $4 {for_update} {skip_locked}",
 );
+static PICK_OF_ORGANIZATION: Sql<Candidate> = Sql::new(
+    "SELECT {columns} FROM job_queue WHERE hold = 'ready' AND tag_set_id = $1 AND kind = $2 \
+     AND coalesce(pool_id, $3) = $3 AND organization_id = $5 ORDER BY priority, job_id LIMIT $4 {for_update} \
+     {skip_locked}",
+);
+static TAKE: Sql<Queued> = Sql::new(
+    "UPDATE job_queue SET hold = 'claimed', attempt = attempt + 1, worker_id = $2, beat = 0, not_before = NULL \
+     WHERE job_id IN {list:$1} RETURNING {columns}",
+);
+static UNFINISHED_CHILDREN: Sql<Other> = Sql::new(
+    "SELECT q.job_id, q.lane FROM jobs j JOIN job_queue q ON q.job_id = j.id WHERE j.parent_id = $1 ORDER BY q.job_id",
+);
+static DEPENDENTS: Sql<Other> = Sql::new(
+    "SELECT q.job_id, q.lane FROM jobs j JOIN job_queue q ON q.job_id = j.id WHERE j.needs_job_id = $1 ORDER BY q.job_id",
+);
+static LANES_OF_BLOCKED: Sql<Option<String>> =
+    Sql::new("SELECT DISTINCT lane FROM job_queue WHERE hold = 'blocked' ORDER BY lane");
 static CLAIMED: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE hold = 'claimed' ORDER BY job_id");
 static BEAT: Sql<()> =
     Sql::new("UPDATE job_queue SET beat = $3 WHERE job_id = $1 AND attempt = $2 AND hold = 'claimed' AND beat < $3");
 static HOLD: Sql<()> = Sql::new("UPDATE job_queue SET hold = $2, not_before = $3, worker_id = $4 WHERE job_id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM job_queue WHERE job_id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&INSERT, &LOCK, &CLAIM, &CLAIMED, &BEAT, &HOLD, &DELETE];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
+    &INSERT,
+    &LOCK,
+    &GROUND,
+    &PICK,
+    &PICK_OF_ORGANIZATION,
+    &TAKE,
+    &UNFINISHED_CHILDREN,
+    &DEPENDENTS,
+    &LANES_OF_BLOCKED,
+    &CLAIMED,
+    &BEAT,
+    &HOLD,
+    &DELETE,
+];
 
 /// Puts a job into the queue. Its lane is that of its keys, fixed for its life.
 pub async fn insert(tx: &mut Tx, job: &Job, tags: Id<TagSet>, lane: Option<&str>, hold: Hold) -> Result<()> {
@@ -59,10 +121,64 @@ pub async fn lock(tx: &mut Tx, job: Id<Job>) -> Result<Option<Queued>> {
     tx.optional(&LOCK, &[job.into()]).await
 }
 
-/// Claims up to `limit` ready jobs of one kind for a worker, lowest priority number and id first; locked rows are
-/// passed over. The rows come back in no order.
-pub async fn claim(tx: &mut Tx, kind: JobKind, worker: Id<Worker>, limit: i64) -> Result<Vec<Queued>> {
-    tx.query(&CLAIM, &[kind.into(), limit.into(), worker.into()]).await
+/// What a worker can take.
+#[derive(Clone, Debug)]
+pub struct Fit<'a> {
+    pub worker: Id<Worker>,
+    pub organization: Option<Id<Organization>>,
+    /// The sets of tags that fit its own.
+    pub tags: &'a [Id<TagSet>],
+    pub kinds: &'a [JobKind],
+}
+
+/// Claims up to `limit` ready jobs that fit a worker, lowest priority number and id first; rows that somebody else
+/// looks at are passed over. The rows come back by id.
+pub async fn claim(tx: &mut Tx, fit: &Fit<'_>, limit: i64) -> Result<Vec<Queued>> {
+    let mut candidates = Vec::new();
+    for tags in fit.tags {
+        for kind in fit.kinds {
+            let mut args = vec![tags.into(), (*kind).into(), NO_POOL.into(), limit.into()];
+            candidates.extend(match fit.organization {
+                None => tx.query(&PICK, &args).await?,
+                Some(organization) => {
+                    args.push(organization.into());
+                    tx.query(&PICK_OF_ORGANIZATION, &args).await?
+                }
+            });
+        }
+    }
+    if candidates.is_empty() {
+        return Ok(Vec::new());
+    }
+    candidates.sort_by_key(|candidate| (candidate.priority, candidate.job_id));
+    candidates.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let chosen = Value::list(candidates.iter().map(|candidate| candidate.job_id.get()));
+    let mut claimed = tx.query(&TAKE, &[chosen, fit.worker.into()]).await?;
+    claimed.sort_by_key(|row| row.job_id);
+    Ok(claimed)
+}
+
+/// Stands for no pool.
+const NO_POOL: i64 = 0;
+
+/// What must be locked before the row itself. `None`: the job has ended (or never was).
+pub async fn ground(tx: &mut Tx, job: Id<Job>) -> Result<Option<Ground>> {
+    tx.optional(&GROUND, &[job.into()]).await
+}
+
+/// The children of a job that have not ended, by id.
+pub async fn unfinished_children(tx: &mut Tx, job: Id<Job>) -> Result<Vec<Other>> {
+    tx.query(&UNFINISHED_CHILDREN, &[job.into()]).await
+}
+
+/// The unfinished jobs that need this one, by id.
+pub async fn dependents(tx: &mut Tx, job: Id<Job>) -> Result<Vec<Other>> {
+    tx.query(&DEPENDENTS, &[job.into()]).await
+}
+
+/// The lanes in which jobs are blocked; none = those without keys.
+pub async fn lanes_of_blocked(db: &Db) -> Result<Vec<Option<String>>> {
+    db.query(&LANES_OF_BLOCKED, &[]).await
 }
 
 /// Every job that a worker holds.

@@ -13,7 +13,7 @@ use chandler_model::{Id, Json, Uid, environments::Environment};
 use jiff::Timestamp;
 use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
 
-use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx};
+use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx, record};
 
 // Written out because five columns form one `State`.
 impl Record for Job {
@@ -160,12 +160,21 @@ static MOVE: Sql<()> = Sql::new(
      exit_code = $8, retries_left = $9, returns = $10, attempt = $11, worker_id = $12, started_at = $13, \
      finished_at = $14, cancel_requested_at = $15, events_complete = $16, log_bytes = $17, log_lines = $18, \
      log_truncated = $19, snapshot = $20, canceler = $21, delete_requested_at = $22, deleted_at = $23, \
-     updated_at = $24, state_at = $24 WHERE id = $1",
+     sealed = CASE WHEN $16 THEN NULL ELSE sealed END, updated_at = $24, state_at = $24 WHERE id = $1",
 );
+
+static CHILDREN: Sql<Standings> =
+    Sql::new("SELECT state, count(*) AS n FROM jobs WHERE parent_id = $1 GROUP BY state ORDER BY state");
+static STATE: Sql<String> = Sql::new("SELECT state FROM jobs WHERE id = $1");
+static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
+static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
+static TAGS: Sql<i64> = Sql::new("SELECT tag_set_id FROM jobs WHERE id = $1");
+static DELETE: Sql<()> = Sql::new("DELETE FROM jobs WHERE id = $1");
 
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &RAN];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] =
+    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &RAN];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
@@ -177,6 +186,11 @@ pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
 /// Reads the row for change. The caller holds the queue row of an unfinished job already.
 pub async fn lock(tx: &mut Tx, id: Id<Job>) -> Result<Option<Job>> {
     tx.optional(&LOCK, &[id.into()]).await
+}
+
+/// Reads the row inside a transaction without locking it.
+pub async fn peek(tx: &mut Tx, id: Id<Job>) -> Result<Option<Job>> {
+    tx.optional(&BY_ID, &[id.into()]).await
 }
 
 pub async fn insert(tx: &mut Tx, new: &NewJob<'_>) -> Result<Job> {
@@ -209,7 +223,55 @@ pub async fn insert(tx: &mut Tx, new: &NewJob<'_>) -> Result<Job> {
     .await
 }
 
-/// Writes where a locked job stands now.
+/// How many children stand in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standings {
+    pub state: String,
+    pub n: i64,
+}
+
+record!(Standings { state, n });
+
+/// The secrets of a launch, as they are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub uid: Uid,
+    pub sealed: Option<Vec<u8>>,
+}
+
+record!(Sealed { uid, sealed });
+
+/// How the children of a job stand, by the word of their state.
+pub async fn children(tx: &mut Tx, parent: Id<Job>) -> Result<Vec<Standings>> {
+    tx.query(&CHILDREN, &[parent.into()]).await
+}
+
+/// The word of a job's state.
+pub async fn state(tx: &mut Tx, id: Id<Job>) -> Result<Option<String>> {
+    tx.optional(&STATE, &[id.into()]).await
+}
+
+/// The secrets that were given at the launch, sealed for the row of this uid.
+pub async fn sealed(tx: &mut Tx, id: Id<Job>) -> Result<Option<Sealed>> {
+    tx.optional(&SEALED, &[id.into()]).await
+}
+
+/// The workspace of a job; it never changes.
+pub async fn workspace(tx: &mut Tx, id: Id<Job>) -> Result<Option<Id<Workspace>>> {
+    Ok(tx.optional(&WORKSPACE, &[id.into()]).await?.flatten().map(Id::new))
+}
+
+/// What the job asks of its worker.
+pub async fn tags(tx: &mut Tx, id: Id<Job>) -> Result<Id<TagSet>> {
+    Ok(Id::new(tx.one(&TAGS, &[id.into()]).await?))
+}
+
+/// Removes the row alone.
+pub async fn delete(tx: &mut Tx, id: Id<Job>) -> Result<()> {
+    tx.exec(&DELETE, &[id.into()]).await.map(drop)
+}
+
+/// Writes where a locked job stands now; the secrets of its launch go when it has ended.
 pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
     let columns = job.state.columns();
     tx.exec(

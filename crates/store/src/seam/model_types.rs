@@ -156,6 +156,7 @@ words!(
     chandler_model::jobs::Hold,
     chandler_model::jobs::JobFamily,
     chandler_model::jobs::JobKind,
+    chandler_model::jobs::KeyMode,
     chandler_model::jobs::LaunchType,
     chandler_model::jobs::StepKind,
     chandler_model::jobs::StepState,

@@ -1,13 +1,19 @@
 //! SQLite's shared commits and read budget, and what runs after a commit on both engines.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use chandler_store::seam::{Db, Error, Result, Sql, Tx, args};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::databases::{Database, both, sqlite};
+
+/// Longest that a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const TABLE: &str = "CREATE TABLE t (number bigint NOT NULL PRIMARY KEY, text text)";
 static INSERT: Sql<()> = Sql::new("INSERT INTO t (number, text) VALUES ($1, $2)");
@@ -59,15 +65,32 @@ async fn waiting_transactions_share_one_commit() {
     let db = &database.db;
     let before = db.stats().commits;
     let first = db.begin().await.unwrap();
-    let tasks: Vec<_> = (0..20_i64).map(|number| tokio::spawn(write(db.clone(), number))).collect();
-    // All of them queue behind the first.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut tasks = Vec::new();
+    for number in 0..20_i64 {
+        tasks.push(queued(write(db.clone(), number)).await);
+    }
+    let held = Instant::now();
+    // All of them wait at least for this.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let held = held.elapsed();
     first.commit().await.unwrap();
     for task in tasks {
         task.await.unwrap().unwrap();
     }
     assert_eq!(db.stats().commits - before, 1);
-    assert!(db.stats().writer_wait > Duration::from_millis(200));
+    // 20 waits, but each is counted in whole microseconds.
+    assert!(db.stats().writer_wait >= held * 19);
+}
+
+/// Polls a future once, after which it stands in the queue for the writer, and leaves the rest to a task.
+async fn queued<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut future = Box::pin(future);
+    let ready = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
+    assert!(!ready, "the writer is held by somebody else");
+    tokio::spawn(future)
 }
 
 async fn write(db: Db, number: i64) -> Result<()> {
@@ -87,7 +110,7 @@ async fn a_full_disk_fails_everybody_whose_savepoint_was_lost() {
     released.exec(&INSERT, args![2_i64, "text"]).await.unwrap();
     let counted = hooks.clone();
     released.after_commit(move || count(&counted));
-    let greedy = tokio::spawn({
+    let greedy = {
         let db = db.clone();
         async move {
             let mut tx = db.begin().await?;
@@ -96,11 +119,10 @@ async fn a_full_disk_fails_everybody_whose_savepoint_was_lost() {
             assert!(tx.commit().await.is_err());
             failed
         }
-    });
+    };
     // They queue for the writer now, before the commit thread is called.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let after = tokio::spawn(write(db.clone(), 5));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let greedy = queued(greedy).await;
+    let after = queued(write(db.clone(), 5)).await;
     let acknowledged = released.commit().await;
     assert!(matches!(greedy.await.unwrap(), Err(Error::Unavailable(_))));
     assert!(matches!(acknowledged, Err(Error::Unavailable(_))), "{acknowledged:?}");
@@ -150,7 +172,7 @@ async fn reads_cannot_write() {
 /// Dropped when its future is first polled and not ready.
 async fn poll_once(future: impl Future) -> bool {
     let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +185,7 @@ async fn hooks_run_after_a_commit_even_if_nobody_waits_for_it() {
         tx.exec(&INSERT, args![1_i64, "text"]).await.unwrap();
         tx.after_commit(move || ran.send(()).unwrap_or_default());
         poll_once(tx.commit()).await;
-        tokio::time::timeout(Duration::from_secs(5), runs.recv()).await.unwrap().expect("the hook ran");
+        tokio::time::timeout(PATIENCE, runs.recv()).await.unwrap().expect("the hook ran");
         assert_eq!(db.one(&COUNT, &[]).await.unwrap(), 1, "{db:?}");
     }
 }
@@ -174,13 +196,18 @@ async fn hooks_of_a_transaction_that_is_not_committed_never_run() {
         database.script(TABLE).await;
         let Database { db, .. } = &database;
         let (ran, mut runs) = mpsc::unbounded_channel();
+        let written = Notify::new();
         let abandoned = db.write(async |tx: &mut Tx| {
             let ran = ran.clone();
             tx.after_commit(move || ran.send("abandoned").unwrap_or_default());
             tx.exec(&INSERT, args![1_i64, "text"]).await?;
+            written.notify_one();
             std::future::pending::<Result<()>>().await
         });
-        assert!(tokio::time::timeout(Duration::from_millis(200), abandoned).await.is_err());
+        tokio::select! {
+            _ = abandoned => panic!("it never ends"),
+            () = written.notified() => {}
+        }
         let mut tx = db.begin().await.unwrap();
         tx.after_commit(|| panic!("a hook that panics"));
         tx.after_commit(move || ran.send("committed").unwrap_or_default());
@@ -193,14 +220,24 @@ async fn hooks_of_a_transaction_that_is_not_committed_never_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_is_abandoned_leaves_no_lock_behind() {
-    static SLEEP: Sql<String> = Sql::new("SELECT CAST(pg_sleep(60) AS text)");
+    // Longer than the test waits for the lock.
+    static SLEEP: Sql<String> = Sql::new("SELECT CAST(pg_sleep(600) AS text)");
+    static SLEEPERS: Sql<i64> =
+        Sql::new("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'");
     let database = crate::databases::postgres().await;
     let db = &database.db;
     let mut tx = db.begin().await.unwrap();
     tx.lock("held").await.unwrap();
-    let sleeping = tokio::time::timeout(Duration::from_millis(200), tx.one(&SLEEP, &[])).await;
-    assert!(sleeping.is_err());
+    let begun = async {
+        while db.one(&SLEEPERS, &[]).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        slept = tx.one(&SLEEP, &[]) => panic!("{slept:?}"),
+        begun = tokio::time::timeout(PATIENCE, begun) => begun.unwrap(),
+    }
     assert!(tx.commit().await.is_err());
     let mut next = db.begin().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), next.lock("held")).await.expect("it is free").unwrap();
+    tokio::time::timeout(PATIENCE, next.lock("held")).await.expect("it is free").unwrap();
 }

@@ -20,7 +20,7 @@ async fn send(db: &Db, payloads: &[&str]) {
 }
 
 async fn next(notices: &mut Receiver<Notice>) -> Notice {
-    tokio::time::timeout(Duration::from_secs(10), notices.recv()).await.expect("a notice").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), notices.recv()).await.expect("a notice").unwrap()
 }
 
 fn job(payload: &str) -> Notice {

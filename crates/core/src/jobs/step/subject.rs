@@ -88,12 +88,12 @@ impl Subject {
     }
 
     /// Whether its keys, if it has any, keep others out. The process of an ended attempt may hold them longer.
-    pub(super) fn holds_keys(&self) -> bool {
+    pub(in crate::jobs) fn holds_keys(&self) -> bool {
         !self.job.state.is_final() && !self.is_parked()
     }
 
     /// Whether plans of its workspace have to wait for it: a step that changes things executes.
-    pub(super) fn holds_apply_key(&self) -> bool {
+    pub(in crate::jobs) fn holds_apply_key(&self) -> bool {
         self.job.kind == JobKind::TerraformFlow
             && self.job.state.stage().is_some_and(|stage| stage > Stage::Assigned)
             && self.step_kind().is_some_and(StepKind::holds_apply_key)
