@@ -182,10 +182,9 @@ CREATE TABLE templates (
     REFERENCES organizations (live_id)
 );
 CREATE UNIQUE INDEX templates_uid ON templates (uid);
-CREATE UNIQUE INDEX templates_script_name ON templates (coalesce(live_organization_id, 0), name)
-  WHERE kind = 'script' AND deleted_at IS NULL;
-CREATE UNIQUE INDEX templates_ansible_name ON templates (coalesce(live_organization_id, 0), name)
-  WHERE kind = 'ansible' AND deleted_at IS NULL;
+-- Names of flows and workloads are free.
+CREATE UNIQUE INDEX templates_name ON templates (kind, coalesce(live_organization_id, 0), name)
+  WHERE kind IN ('script', 'ansible') AND deleted_at IS NULL;
 CREATE INDEX templates_organization ON templates (organization_id, kind, name);
 CREATE INDEX templates_live_organization ON templates (live_organization_id) WHERE live_organization_id IS NOT NULL;
 CREATE INDEX templates_environment ON templates (environment_id) WHERE environment_id IS NOT NULL;

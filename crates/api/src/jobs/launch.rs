@@ -17,7 +17,14 @@ impl FromFields for JobInput {
         let what = what(fields);
         let (name, environment) = (fields.optional("name"), fields.optional("environment_id"));
         let priority: Option<Within<{ i64::MIN }, { i64::MAX }>> = fields.given("priority");
-        Some(Self { name, what: what?, environment, priority: priority.map_or(0, |priority| priority.0) })
+        Some(Self {
+            name,
+            what: what?,
+            environment,
+            workspace: None,
+            secrets: chandler_core::jobs::LaunchSecrets::default(),
+            priority: priority.map_or(0, |priority| priority.0),
+        })
     }
 }
 

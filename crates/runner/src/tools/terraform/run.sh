@@ -88,6 +88,7 @@ plan | plan_destroy)
     # A plan that cannot be kept must not be taken for done: the apply would make one of its own.
     if [ "$(wc -c <plan.out)" -gt "$most" ]; then
         echo "Error: The plan is longer than $most bytes and cannot be kept" >&2
+        rm -f plan.out
         exit 1
     fi
     below "$tool" show -json plan.out >plan.json || exit 1
