@@ -363,8 +363,8 @@ fn the_failure_of_a_host_is_told_by_its_first_message() {
 
 #[test]
 fn hosts_that_do_not_answer_are_unreachable() {
-    // Port 1 answers nobody.
-    let inventory = "far ansible_host=127.0.0.1 ansible_port=1\n".to_owned();
+    // Ansible says so too where it cannot make its folder; nothing else is needed for that.
+    let inventory = "far ansible_connection=local ansible_remote_tmp=/proc/nowhere\n".to_owned();
     let text = "- hosts: far\n  gather_facts: false\n  tasks:\n    - name: Ask\n      ping:\n";
     let ran = Case { spec: AnsibleSpec { inventory, ..playbook(text) }, ..Case::default() }.run();
     assert_eq!(ran.failed(), "The playbook failed: far could not be reached.");
@@ -385,6 +385,28 @@ fn a_playbook_that_cannot_be_read_fails_with_ansibles_words() {
         assert!(ran.text().contains(diagnostic), "{diagnostic}: {}", ran.text());
         assert!(ran.events.iter().all(|event| event.event == "error"), "{:?}", ran.events);
     }
+}
+
+#[test]
+fn a_playbook_without_hosts_to_run_on_is_not_begun() {
+    let spec = AnsibleSpec { limit: "nowhere".to_owned(), ..playbook("- hosts: all\n  tasks: []\n") };
+    let ran = Case { spec, ..Case::default() }.run();
+    assert_eq!(ran.failed(), "The playbook was not begun: something that it needs is missing or wrong.");
+    assert!(
+        ran.diagnostic.as_deref().unwrap().starts_with("Specified inventory, host pattern"),
+        "{:?}",
+        ran.diagnostic
+    );
+}
+
+#[test]
+fn an_unreachable_host_that_is_ignored_is_no_failure() {
+    let inventory = "far ansible_connection=local ansible_remote_tmp=/proc/nowhere\n".to_owned();
+    let text = "- hosts: far\n  gather_facts: false\n  tasks:\n    - { name: Ask, ping: , ignore_unreachable: true }\n    - { name: Go on, debug: { msg: x } }\n";
+    let ran = Case { spec: AnsibleSpec { inventory, ..playbook(text) }, ..Case::default() }.run();
+    ran.done(Success::Unchanged);
+    assert!(!ran.one("runner_on_unreachable").failed);
+    assert_eq!(ran.of("runner_on_ok"), [("Go on", "far")]);
 }
 
 #[test]
