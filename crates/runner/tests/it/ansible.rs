@@ -546,3 +546,40 @@ fn a_play_in_batches_begins_once_for_each() {
     assert_eq!(tasks.values().copied().collect::<Vec<_>>(), [1, 1]);
     assert_eq!(ran.of("runner_on_ok"), [("One", "a"), ("One", "b")]);
 }
+
+#[test]
+fn retries_background_tasks_and_differences_are_events_of_their_task() {
+    let text = r#"
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Again
+      command: cat appears
+      args: { chdir: "{{ playbook_dir }}" }
+      register: seen
+      until: seen is succeeded
+      retries: 1
+      delay: 0
+      ignore_errors: true
+    - name: Aside
+      command: echo aside
+      async: 30
+      poll: 1
+    - name: Differ
+      copy: { dest: "{{ playbook_dir }}/differs", content: "new line" }
+      diff: true
+    - name: Wait
+      pause: { seconds: 0 }
+    - name: Stop here
+      meta: end_play
+    - name: Never
+      fail: { msg: never }
+"#;
+    let ran = Case { spec: AnsibleSpec { inventory: String::new(), ..playbook(text) }, ..Case::default() }.run();
+    ran.done(Success::Changed);
+    assert!(ran.dir.path().join("home/.ansible/tmp").is_dir(), "it wrote somewhere else");
+    assert_eq!(ran.one("runner_retry").task.as_deref(), Some("Again"));
+    assert!(!ran.of("runner_on_async_ok").is_empty());
+    assert!(ran.one("runner_on_file_diff").stdout.contains("+new line"));
+    assert!(!ran.text().contains("Never"), "{}", ran.text());
+}
