@@ -32,7 +32,8 @@ const SSH_KEY: &str = "ssh_key";
 const VERBOSITY_MAX: u8 = 4;
 
 /// Without an inventory a playbook runs where `ansible-playbook` does, with the Python that it runs with.
-const LOCALHOST: &str = "localhost ansible_connection=local ansible_python_interpreter=\"{{ ansible_playbook_python }}\"\n";
+const LOCALHOST: &str =
+    "localhost ansible_connection=local ansible_python_interpreter=\"{{ ansible_playbook_python }}\"\n";
 
 /// Then background tasks keep their notes in the job's directory: else one half of Ansible looks for them in the job's
 /// home and the other half in the one that the system knows. Other hosts have no such folder.
