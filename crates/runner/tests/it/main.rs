@@ -7,3 +7,5 @@ mod job;
 mod leftovers;
 mod ordinary;
 mod output;
+mod recipes;
+mod worker;
