@@ -17,7 +17,10 @@ const SHARED: u32 = 0o1777;
 /// number the files are his alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    User { uid: u64, gid: u64 },
+    User {
+        uid: u64,
+        gid: u64,
+    },
     /// He has only a name; everybody in the container may read and write.
     Unknown,
 }

@@ -127,9 +127,8 @@ impl Job<'_> {
         }
         // Not every runtime knows why.
         if let Some(memory) = self.inner.settings.limits.memory.filter(|_| code == KILLED && !life.wanted) {
-            self.tell.say(format!(
-                "Killed, perhaps because it wanted more than the {memory} bytes of memory it may have."
-            ));
+            self.tell
+                .say(format!("Killed, perhaps because it wanted more than the {memory} bytes of memory it may have."));
         }
         self.tell.event(Event::Exited { code: Some(code), signal: None });
         life.hand_back(self.tell).await;

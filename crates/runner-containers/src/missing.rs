@@ -75,5 +75,8 @@ async fn search_path(docker: &Docker, id: &str) -> Vec<String> {
     let found = docker.inspect_container(id, None::<InspectContainerOptions>).await.ok();
     let env = found.and_then(|found| found.config).and_then(|config| config.env).unwrap_or_default();
     let path = env.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(PATH);
-    path.split(':').filter(|folder| folder.starts_with('/')).map(|folder| folder.trim_end_matches('/').to_owned()).collect()
+    path.split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| folder.trim_end_matches('/').to_owned())
+        .collect()
 }

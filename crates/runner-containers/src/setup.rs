@@ -39,8 +39,7 @@ fn of_recipe(recipe: &Recipe) -> Result<Setup, String> {
     if program.contains('/') && !program.starts_with('/') {
         *program = format!("{DIR}/{}", program.trim_start_matches("./"));
     }
-    let mut env =
-        vec![format!("HOME={DIR}/home"), format!("TMPDIR={DIR}/tmp"), "LANG=C.UTF-8".to_owned()];
+    let mut env = vec![format!("HOME={DIR}/home"), format!("TMPDIR={DIR}/tmp"), "LANG=C.UTF-8".to_owned()];
     for (name, value) in &recipe.env {
         set(&mut env, name, value);
     }

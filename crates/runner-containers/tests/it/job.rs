@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use chandler_core::jobs::link::{Assignment, Materials, RegistryLogin};
 use chandler_model::Id;
 use chandler_model::environments::{Pull, RunImage};
-use chandler_core::jobs::link::{Assignment, Materials, RegistryLogin};
 use chandler_model::jobs::{Fault, Intent, ScriptIntent};
 use chandler_model::run_spec::RunSpec;
 use chandler_model::templates::ScriptSpec;

@@ -77,7 +77,8 @@ impl Note {
 
     pub(super) fn write(&self, keeper: Identity, job: Option<Identity>) -> io::Result<()> {
         // Without links: so it stands among the mounts.
-        let content = Content { boot: boot()?, keeper, job, dir: fs::canonicalize(&self.dir)?, memo: self.memo.clone() };
+        let content =
+            Content { boot: boot()?, keeper, job, dir: fs::canonicalize(&self.dir)?, memo: self.memo.clone() };
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(folder)?;
         // Replaced as a whole: half a note would be none.

@@ -20,7 +20,10 @@ use crate::tools::{Exit, Target};
 pub(super) enum End {
     Exited(Exit),
     /// It has not run, or what ran it has failed.
-    Refused { fault: Fault, reason: String },
+    Refused {
+        fault: Fault,
+        reason: String,
+    },
     KillUnanswered,
     /// It was stopped before it had begun.
     Nothing,
@@ -57,7 +60,12 @@ impl<'a, L: WorkerLink> Tended<'a, L> {
 
     /// Returns how it ended and whether it was stopped, when everything of it but its state is handed in, or cannot be
     /// any more. Of work that does not die that is before its end.
-    pub(super) async fn run(mut self, stdout: Bytes, stderr: Bytes, clock: Arc<dyn chandler_core::Clock>) -> (End, bool) {
+    pub(super) async fn run(
+        mut self,
+        stdout: Bytes,
+        stderr: Bytes,
+        clock: Arc<dyn chandler_core::Clock>,
+    ) -> (End, bool) {
         let mut output = Output::new(stdout, stderr, self.voice.timing.log_flush, clock);
         let (mut flowing, mut over) = (true, false);
         let mut drain_at: Option<Instant> = None;
@@ -130,13 +138,13 @@ impl<'a, L: WorkerLink> Tended<'a, L> {
             Event::Gone => {}
             Event::KillUnanswered => self.end = Some(End::KillUnanswered),
             Event::Refused { fault, reason } => {
-                // The reason is the last word of its log too.
-                let reason = sentence(&reason);
+                // The reason is the last word of its log too. A secret at its head must not be hidden by its capital.
+                let reason = sentence(&self.voice.hiding.text(&reason));
                 self.voice.line(self.step, &reason);
                 self.end = Some(End::Refused { fault, reason });
             }
             Event::Lost { reason } => {
-                let reason = sentence(&reason);
+                let reason = sentence(&self.voice.hiding.text(&reason));
                 self.end.get_or_insert(End::Refused { fault: Fault::Platform, reason });
             }
         }
