@@ -13,6 +13,8 @@ mod output;
 mod reading;
 mod stopping;
 mod tend;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 use std::collections::HashMap;

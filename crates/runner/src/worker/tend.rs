@@ -45,7 +45,6 @@ pub(super) struct Tended<'a, L> {
 }
 
 impl<'a, L: WorkerLink> Tended<'a, L> {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one start, named once")]
     pub(super) fn new(
         voice: &'a mut Voice<L>,
         (bell, drain): (&'a Notify, &'a CancellationToken),

@@ -331,7 +331,7 @@ async fn a_reason_and_a_line_of_the_executor_show_no_secret() {
         tell.event(Event::Refused { fault: Fault::Platform, reason: "hunter22 was refused".to_owned() });
         orders.ended().await;
     };
-    let executor = Scripted::new(move |tell, orders| refuse(tell, orders));
+    let executor = Scripted::new(refuse);
     let _drain = engine.run(worker::Settings { containers: Some(executor), ..place.settings() });
     let message = "[hidden] was refused.".to_owned();
     heard.until_report(&Report::Error { fault: Fault::Platform, message, exit_code: None, diagnostic: None }).await;
@@ -384,7 +384,7 @@ async fn what_does_not_die_is_told_and_later_that_it_has_gone() {
             orders.ended().await;
         });
     };
-    let executor = Scripted::new(move |tell, orders| stuck(tell, orders));
+    let executor = Scripted::new(stuck);
     let _drain = engine.run(worker::Settings { containers: Some(executor), ..place.settings() });
     heard.until_report(&Report::Stage(Stage::Executing)).await;
     engine.orders(Order::Stop(StopFor::Cancel));
