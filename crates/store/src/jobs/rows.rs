@@ -9,7 +9,7 @@ use chandler_model::templates::{Template, TemplateRevision};
 use chandler_model::users::User;
 use chandler_model::workers::TagSet;
 use chandler_model::workspaces::Workspace;
-use chandler_model::{Id, Json, Uid, environments::Environment};
+use chandler_model::{Id, Json, Uid, Word, environments::Environment};
 use jiff::Timestamp;
 use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
 
@@ -355,6 +355,8 @@ impl Standing {
 pub struct Wanted {
     pub organization: Option<Id<Organization>>,
     pub template: Option<Id<Template>>,
+    pub workspace: Option<Id<Workspace>>,
+    pub kind: Option<JobKind>,
     /// Jobs that stand in one of these ways; no way at all fits none.
     pub standing: Option<&'static [Standing]>,
 }
@@ -365,6 +367,8 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     select
         .columns(Job::COLUMNS.iter().map(|column| Alias::new(*column)))
         .from(Alias::new("jobs"))
+        // Deleted ones are only found by their own ids.
+        .and_where(Expr::col(Alias::new("deleted_at")).is_null())
         .order_by(Alias::new("id"), Order::Desc)
         .limit(u64::from(page.limit) + 1);
     match visible {
@@ -374,11 +378,18 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     if let Some(before) = page.after {
         select.and_where(Expr::col(Alias::new("id")).lt(before));
     }
-    let equals = [("organization_id", wanted.organization.map(Id::get)), ("template_id", wanted.template.map(Id::get))];
+    let equals = [
+        ("organization_id", wanted.organization.map(Id::get)),
+        ("template_id", wanted.template.map(Id::get)),
+        ("workspace_id", wanted.workspace.map(Id::get)),
+    ];
     for (column, value) in equals {
         if let Some(value) = value {
             select.and_where(Expr::col(Alias::new(column)).eq(value));
         }
+    }
+    if let Some(kind) = wanted.kind {
+        select.and_where(Expr::col(Alias::new("kind")).eq(kind.word()));
     }
     if let Some(ways) = wanted.standing {
         if ways.is_empty() {
