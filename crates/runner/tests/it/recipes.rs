@@ -159,7 +159,7 @@ async fn kept_files_come_between_the_exit_and_the_end_and_links_do_not() {
 #[tokio::test]
 async fn a_live_file_comes_whenever_it_has_changed() {
     let place = Place::new();
-    let script = "trap 'go=1' INT; for n in 1 2; do printf $n >state; go=; until [ $go ]; do sleep 0.05; done; done; \
+    let script = "trap 'go=1' INT; trap '' TERM; for n in 1 2; do printf $n >state; go=; until [ $go ]; do sleep 0.05; done; done; \
                   printf end >state";
     let mut recipe = shell(script);
     recipe.keep = vec![kept("state", true)];
