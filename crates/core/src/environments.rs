@@ -41,9 +41,9 @@ pub struct EnvironmentPatch {
     pub description: Patch<String>,
     pub image: Patch<String>,
     pub pull: Patch<Pull>,
-    pub credential: Patch<Id<Credential>>,
     /// The only image that may run under this name.
     pub pinned_digest: Patch<String>,
+    pub credential: Patch<Id<Credential>>,
     pub spec: Option<RunSpec>,
 }
 

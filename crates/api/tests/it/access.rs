@@ -198,7 +198,7 @@ async fn lists_of_somebody_without_rights_are_empty() {
         make(server, "/jobs", 1).await?;
         make(server, "/credentials", 1).await?;
         make(server, "/workspaces", 1).await?;
-        let lists = [
+        for list in [
             "/organizations",
             "/credential-types",
             "/credentials",
@@ -206,8 +206,7 @@ async fn lists_of_somebody_without_rights_are_empty() {
             "/templates",
             "/jobs",
             "/workspaces",
-        ];
-        for list in lists {
+        ] {
             let empty = json!({ "items": [], "next": null });
             assert_eq!(server.call(Stranger, get(list)).await?.json()?, empty, "{list}");
         }
