@@ -83,12 +83,12 @@ fn what_was_planned_and_approved_is_applied(engine: Engine) {
     assert!(states(&program, workspace).is_empty(), "a plan makes no state");
 
     let (_, steps) = program.call("GET", &format!("/jobs/{id}/steps"), None);
-    let of = |n: usize, field: &str| steps["items"][n][field].clone();
+    let of = |n: usize, field: &str| steps["steps"][n][field].clone();
     assert_eq!(
-        (of(0, "kind"), of(0, "status"), of(0, "outcome")),
+        (of(0, "kind"), of(0, "state"), of(0, "outcome")),
         (json!("plan"), json!("succeeded"), json!("changed"))
     );
-    assert_eq!((of(1, "kind"), of(1, "status")), (json!("apply"), json!("pending")));
+    assert_eq!((of(1, "kind"), of(1, "state")), (json!("apply"), json!("pending")));
     let (status, plan) = program.call("GET", &format!("/jobs/{id}/steps/1/files/plan_json"), None);
     assert_eq!((status, &plan["planned_values"]["outputs"]["word"]["sensitive"]), (200, &json!(false)), "{plan}");
 
