@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use chandler_model::run_spec::EnvVar;
 
-    fn refused(spec: RunSpec) -> String {
-        of_spec(&spec).unwrap_err()
+    fn refused(spec: &RunSpec) -> String {
+        of_spec(spec).unwrap_err()
     }
 
     #[test]
@@ -134,13 +134,13 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused() {
         let text = |text: &str| Some(text.to_owned());
-        let create_home = refused(RunSpec { create_home: Some(true), ..RunSpec::default() });
+        let create_home = refused(&RunSpec { create_home: Some(true), ..RunSpec::default() });
         assert_eq!(create_home, "The field create_home cannot be honoured by this worker.");
         assert!(of_spec(&RunSpec { create_home: Some(false), ..RunSpec::default() }).is_ok());
-        assert!(refused(RunSpec { tty: Some(true), ..RunSpec::default() }).contains("stdin"));
-        assert!(refused(RunSpec { command: text("echo 'x"), ..RunSpec::default() }).contains("quote"));
-        assert!(refused(RunSpec { command: text(" "), ..RunSpec::default() }).contains("no program"));
-        assert!(refused(RunSpec { args: text("\""), ..RunSpec::default() }).contains("quote"));
-        assert!(refused(RunSpec { working_dir: text("tmp"), ..RunSpec::default() }).contains("absolute"));
+        assert!(refused(&RunSpec { tty: Some(true), ..RunSpec::default() }).contains("stdin"));
+        assert!(refused(&RunSpec { command: text("echo 'x"), ..RunSpec::default() }).contains("quote"));
+        assert!(refused(&RunSpec { command: text(" "), ..RunSpec::default() }).contains("no program"));
+        assert!(refused(&RunSpec { args: text("\""), ..RunSpec::default() }).contains("quote"));
+        assert!(refused(&RunSpec { working_dir: text("tmp"), ..RunSpec::default() }).contains("absolute"));
     }
 }

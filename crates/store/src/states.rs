@@ -32,6 +32,8 @@ static CURRENT: Sql<Held> = Sql::new(
 static OF_ATTEMPT: Sql<Held> = Sql::new(
     "SELECT {columns} FROM state_versions WHERE job_id = $1 AND attempt = $2 AND origin = $3 ORDER BY id DESC LIMIT 1",
 );
+static LAST_BEAT: Sql<Option<i64>> =
+    Sql::new("SELECT max(beat) FROM state_versions WHERE job_id = $1 AND attempt = $2");
 static INSERT: Sql<i64> = Sql::new(
     "INSERT INTO state_versions (uid, created_at, created_by, workspace_id, serial, lineage, sha256, size, blob_id, \
      job_id, attempt, beat, status, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'final', $13) \
@@ -53,7 +55,7 @@ static FIND: Sql<StateVersion> = Sql::new("SELECT {columns} FROM state_versions 
 static BLOB_OF: Sql<Option<i64>> = Sql::new("SELECT blob_id FROM state_versions WHERE id = $1");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&CURRENT, &OF_ATTEMPT, &INSERT, &REPLACE, &TAKE_AS_BASE, &BASE, &TAKEN_SINCE, &LIST, &FIND, &BLOB_OF];
+    &[&CURRENT, &OF_ATTEMPT, &LAST_BEAT, &INSERT, &REPLACE, &TAKE_AS_BASE, &BASE, &TAKEN_SINCE, &LIST, &FIND, &BLOB_OF];
 
 /// What a job started from, and when in the order of turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,11 @@ pub async fn current(tx: &mut Tx, workspace: Id<Workspace>) -> Result<Option<Hel
 /// What an attempt has handed in with this outcome.
 pub async fn of_attempt(tx: &mut Tx, job: Id<Job>, attempt: i64, origin: Origin) -> Result<Option<Held>> {
     tx.optional(&OF_ATTEMPT, &[job.into(), attempt.into(), origin.into()]).await
+}
+
+/// The latest beat with which an attempt has handed something in.
+pub async fn last_beat(tx: &mut Tx, job: Id<Job>, attempt: i64) -> Result<Option<i64>> {
+    tx.one(&LAST_BEAT, &[job.into(), attempt.into()]).await
 }
 
 pub async fn insert(tx: &mut Tx, uid: Uid, at: Timestamp, new: &New<'_>) -> Result<Id<StateVersion>> {

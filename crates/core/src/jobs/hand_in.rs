@@ -31,7 +31,9 @@ struct Head {
 /// and nobody has started from current since; otherwise it is kept as recovered, never merged, never dropped.
 pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8], now: Timestamp) -> Result<()> {
     if clear.len() > STATE_MAX {
-        return Err(Error::internal(format!("a state of {} bytes is longer than {STATE_MAX}", clear.len())));
+        // Sent again it would be as long, so this is no error for the worker.
+        tracing::error!(job = %attempt.job, bytes = clear.len(), "a state is too long to be kept");
+        return Ok(());
     }
     // The file is written in place: one that is no JSON was caught half written, and a whole one follows.
     let Ok(head) = serde_json::from_slice::<Head>(clear) else { return Ok(()) };
@@ -45,10 +47,11 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
             queue::lock(tx, attempt.job).await?;
             let current = states::current(tx, workspace).await?;
             let origin = origin(tx, attempt, workspace, current.as_ref()).await?;
-            let before = states::of_attempt(tx, attempt.job, attempt.number, origin).await?;
-            if before.as_ref().and_then(|before| before.beat).is_some_and(|known| known >= beat) {
+            // Whatever became of it: an older one than it has handed in before is dropped.
+            if states::last_beat(tx, attempt.job, attempt.number).await?.is_some_and(|known| known >= beat) {
                 return Ok(());
             }
+            let before = states::of_attempt(tx, attempt.job, attempt.number, origin).await?;
             // An apply that changed nothing is no new version.
             let latest = before.as_ref().or(current.as_ref().filter(|_| origin == Origin::Job));
             if latest.is_some_and(|latest| latest.sha256.as_deref() == Some(digest.as_str())) {
@@ -114,7 +117,8 @@ pub(super) async fn file(
     now: Timestamp,
 ) -> Result<Order> {
     if clear.len() > FILE_MAX {
-        return Err(Error::internal(format!("the file {name} of {} bytes is longer than {FILE_MAX}", clear.len())));
+        tracing::error!(job = %attempt.job, name, bytes = clear.len(), "a file of a step is too long to be kept");
+        return core.db().write(async |tx| link::order(tx, attempt).await).await;
     }
     let prepared: Prepared = sealed_blobs::prepare(core, clear)?;
     core.db()

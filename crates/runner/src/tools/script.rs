@@ -1,7 +1,7 @@
 //! Scripts: the text becomes a file in the job's directory and is executed there.
 
-use chandler_model::jobs::ScriptIntent;
 use chandler_core::jobs::link::Materials;
+use chandler_model::jobs::ScriptIntent;
 
 use super::Prepared;
 use super::plain::Plain;

@@ -170,11 +170,25 @@ static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1"
 static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
 static TAGS: Sql<i64> = Sql::new("SELECT tag_set_id FROM jobs WHERE id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM jobs WHERE id = $1");
+static NO_LONGER_NEEDED: Sql<()> = Sql::new("UPDATE jobs SET needs_job_id = NULL WHERE needs_job_id = $1");
 
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &RAN];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
+    &BY_ID,
+    &BY_UID,
+    &LOCK,
+    &INSERT,
+    &MOVE,
+    &CHILDREN,
+    &STATE,
+    &SEALED,
+    &WORKSPACE,
+    &TAGS,
+    &DELETE,
+    &NO_LONGER_NEEDED,
+    &RAN,
+];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
@@ -264,6 +278,11 @@ pub async fn workspace(tx: &mut Tx, id: Id<Job>) -> Result<Option<Id<Workspace>>
 /// What the job asks of its worker.
 pub async fn tags(tx: &mut Tx, id: Id<Job>) -> Result<Id<TagSet>> {
     Ok(Id::new(tx.one(&TAGS, &[id.into()]).await?))
+}
+
+/// Whoever needs this job, which has succeeded and goes, needs nothing more. The caller holds their queue rows.
+pub async fn no_longer_needed(tx: &mut Tx, id: Id<Job>) -> Result<()> {
+    tx.exec(&NO_LONGER_NEEDED, &[id.into()]).await.map(drop)
 }
 
 /// Removes the row alone.
