@@ -1,8 +1,11 @@
 //! Jobs in steps as a client sees them: plans, decisions, files, states.
 
 use anyhow::Result;
+use chandler_core::Clock;
 use chandler_core::jobs::link::Report;
 use chandler_model::jobs::{Stage, Success};
+use chandler_model::logs::{Entry, Level, NewChunk, Stream};
+use chandler_testkit::clock::StandingClock;
 use chandler_testkit::users::Who::Admin;
 use serde_json::{Value, json};
 
@@ -26,10 +29,17 @@ async fn a_flow_from_its_plan_to_its_state() {
         let attempt = worker.claim().await?;
         worker.materials(attempt).await?;
         worker.report(attempt, Report::Stage(Stage::Executing)).await?;
+        let at = StandingClock::default().now();
+        for (level, text) in [(Level::Info, "1 to add\n"), (Level::Warn, "Deprecated.\n")] {
+            let (stream, bytes) = (Stream::Stdout, text.as_bytes().to_vec());
+            worker.write(attempt, &[Entry::Chunk(NewChunk { at, step: Some(1), stream, level, bytes })]).await?;
+        }
         worker.leave(attempt, 1, "plan", &[0, 255, 7]).await?;
         worker.leave(attempt, 1, "plan.json", br#"{"changes": 1}"#).await?;
         server.clock.forward(5);
         worker.done(attempt, 1, Some(Success::Changed)).await?;
+        let log = get(&format!("{path}/log?follow=false")).header("accept", "text/event-stream");
+        day.ask(server, Admin, log).await?;
         day.ask(server, Admin, get(&path)).await?;
         day.ask(server, Admin, get(&format!("{path}/steps/1/files/plan.json"))).await?;
         let (status, headers, _) = server.open(Admin, get(&format!("{path}/steps/1/files/plan"))).await?;

@@ -131,7 +131,8 @@ async fn a_follower_sees_each_chunk_as_it_comes_and_the_end() {
         let at = "2030-01-02T03:04:05.000006Z";
         let chunk = |seq: i64, stream: &str, first_byte: i64, text: &str| {
             let data = json!({
-                "seq": seq, "stream": stream, "first_line": seq, "first_byte": first_byte, "at": at, "text": text
+                "seq": seq, "stream": stream, "level": "info", "step": null, "first_line": seq,
+                "first_byte": first_byte, "at": at, "text": text
             });
             ("chunk".to_owned(), Some(seq), data)
         };

@@ -13,6 +13,7 @@ async fn a_day_with_workspaces() {
         let full = json!({ "organization_id": 1, "name": " net ", "description": "Networks" });
         let made = day.ask(server, Admin, post("/workspaces", &full)).await?;
         let path = format!("/workspaces/{}", made.id()?);
+        let other = server.workspace("other").await?;
         day.ask(server, Admin, post("/workspaces", &full)).await?;
         server.clock.forward(60);
         let change = json!({ "name": "Net", "description": null });
@@ -31,7 +32,6 @@ async fn a_day_with_workspaces() {
         assert_eq!(worker.claim().await?.job.get(), job);
         day.ask(server, Admin, delete(&path)).await?;
 
-        let other = server.workspace("other").await?;
         assert_eq!(server.call(Admin, bare("POST", &format!("/workspaces/{other}/lock"))).await?.status, 200);
         let other = format!("/workspaces/{other}");
         day.ask(server, Admin, delete(&other).header("if-match", "\"1\"")).await?;
