@@ -60,6 +60,7 @@ pub(crate) struct Custom {
     pub(crate) parent: Option<Id<Job>>,
     pub(crate) needs: Option<Id<Job>>,
     pub(crate) priority: i64,
+    pub(crate) retries: i64,
     pub(crate) along: Along,
     pub(crate) snapshot: Json<Snapshot>,
 }
@@ -74,6 +75,7 @@ impl Custom {
             parent: None,
             needs: None,
             priority: 0,
+            retries: 0,
             along: Along::default(),
             snapshot: Json(Snapshot::default()),
         }
@@ -104,7 +106,7 @@ impl Custom {
             sealed: None,
             tags: Id::new(0),
             priority: self.priority,
-            retries_left: 0,
+            retries_left: self.retries,
             snapshot: &self.snapshot,
         })
     }

@@ -3,13 +3,16 @@
 mod bench;
 mod bootstrap;
 mod catalog;
+mod contention;
 mod endings;
 mod flows;
 mod images;
 mod jobs;
 mod parents;
 mod queue;
+mod random;
 mod secrets;
+mod simulation;
 mod states;
 mod support;
 mod tags;

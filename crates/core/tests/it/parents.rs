@@ -18,8 +18,7 @@ fn child(parent: Id<Job>) -> Custom {
 /// A child that runs alone among those of its number.
 fn keyed(parent: Id<Job>, number: u32) -> Custom {
     let key = Key { key: format!("invocation:{parent}:{number}"), mode: KeyMode::Hold };
-    let along =
-        Along { keys: Some(Keyring { lane: "hosts".to_owned(), keys: vec![key] }), ..Along::default() };
+    let along = Along { keys: Some(Keyring { lane: "hosts".to_owned(), keys: vec![key] }), ..Along::default() };
     Custom { along, ..child(parent) }
 }
 
@@ -126,8 +125,7 @@ async fn the_end_of_the_last_child_and_the_cancel_of_its_parent_come_in_either_o
         b.link.report(children[0], DONE).await?;
         let (cancelled, reported) = tokio::join!(b.cancel(parent), b.link.report(children[1], DONE));
         reported?;
-        let wanted =
-            if cancelled.is_ok() { State::Canceled(Canceled::Request) } else { State::Succeeded(None) };
+        let wanted = if cancelled.is_ok() { State::Canceled(Canceled::Request) } else { State::Succeeded(None) };
         ensure!(b.state(parent).await? == wanted);
         Ok(())
     })

@@ -174,8 +174,21 @@ static NO_LONGER_NEEDED: Sql<()> = Sql::new("UPDATE jobs SET needs_job_id = NULL
 
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &NO_LONGER_NEEDED, &RAN];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
+    &BY_ID,
+    &BY_UID,
+    &LOCK,
+    &INSERT,
+    &MOVE,
+    &CHILDREN,
+    &STATE,
+    &SEALED,
+    &WORKSPACE,
+    &TAGS,
+    &DELETE,
+    &NO_LONGER_NEEDED,
+    &RAN,
+];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
