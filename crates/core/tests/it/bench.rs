@@ -37,10 +37,11 @@ pub(crate) async fn on_both(test: impl AsyncFn(Bench) -> Result<()>) {
     on_both_with(Settings::default(), test).await;
 }
 
+#[expect(clippy::panic, reason = "a failed test")]
 pub(crate) async fn on_both_with(settings: Settings, test: impl AsyncFn(Bench) -> Result<()>) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let run = async { test(Bench::new(engine, settings.clone()).await?).await };
-        if let Err(error) = run.await {
+        if let Err(error) = Box::pin(run).await {
             panic!("on {engine:?}: {error:?}");
         }
     }

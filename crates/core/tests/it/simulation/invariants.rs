@@ -71,7 +71,7 @@ impl World {
                 if known.job.state != state {
                     let line = format!("    job {id}: {:?} → {state:?}", known.job.state);
                     known.job = job;
-                    self.say(line);
+                    self.say(&line);
                 } else {
                     known.job = job;
                 }
@@ -112,7 +112,7 @@ impl World {
                 stored.push((version.job_id, version.attempt, self.changes_in(&version).await?));
             }
         }
-        for ((job, attempt), (_, changes)) in &self.handed {
+        for ((job, attempt), changes) in &self.handed {
             let is_there = stored.iter().any(|(j, a, content)| {
                 (*j, *a) == (Some(*job), Some(*attempt)) && changes.iter().all(|change| content.contains(change))
             });

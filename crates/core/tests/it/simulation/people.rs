@@ -63,7 +63,7 @@ impl World {
     /// A request may be refused for the state of the job, or because the job is gone, and for nothing else.
     fn heard<T>(&mut self, what: &str, id: Id<Job>, answer: Result<T, Error>) -> Result<()> {
         let refused = answer.as_ref().err().map(|error| &error.kind);
-        self.say(format!("somebody: {what} {id}: {}", if refused.is_none() { "done" } else { "refused" }));
+        self.say(&format!("somebody: {what} {id}: {}", if refused.is_none() { "done" } else { "refused" }));
         match answer {
             Ok(_) => Ok(()),
             Err(Error { kind: ErrorKind::WrongState { .. } | ErrorKind::Denied { .. }, .. }) => Ok(()),
@@ -183,7 +183,7 @@ impl World {
             }
         };
         let job = self.b.job(id).await?;
-        self.say(format!("somebody launches {id}, a {:?} that needs {:?}", job.kind, job.needs_job_id));
+        self.say(&format!("somebody launches {id}, a {:?} that needs {:?}", job.kind, job.needs_job_id));
         let keys = self.held_keys(id).await?;
         self.known.insert(id, Known::new(job, keys));
         Ok(())

@@ -146,7 +146,7 @@ impl World {
     async fn bury(&mut self, n: usize) -> Result<()> {
         let Some(at) = self.machines[n].gone.first().copied() else { return Ok(()) };
         if self.random.percent(15) {
-            self.say(format!("m{n} {at:?}: its process is gone"));
+            self.say(&format!("m{n} {at:?}: its process is gone"));
             self.end_process(at);
             self.b.link.report(at, Report::ProcessGone).await?;
             if !self.is_lost() {
@@ -158,7 +158,7 @@ impl World {
     }
 
     async fn restart(&mut self, n: usize) -> Result<()> {
-        self.say(format!("m{n} starts anew"));
+        self.say(&format!("m{n} starts anew"));
         self.processes.retain(|process| process.machine != n);
         let name = self.machines[n].name.clone();
         self.machines[n].row = self.b.link.hello(&hello(&name)).await?;
@@ -181,7 +181,7 @@ impl World {
         self.check().await?;
         let heard = !self.is_lost();
         for assignment in claimed {
-            self.say(format!("m{n} claims {} ({}) heard={heard}", assignment.job, assignment.attempt));
+            self.say(&format!("m{n} claims {} ({}) heard={heard}", assignment.job, assignment.attempt));
             if heard {
                 let work = self.begin_work(&assignment).await?;
                 self.machines[n].works.push(work);
@@ -232,7 +232,7 @@ impl World {
         let answer = self.call(work, &call).await?;
         self.check().await?;
         if self.is_lost() {
-            self.say(format!("m{n} {:?} {call:?}: the answer is lost", work.at));
+            self.say(&format!("m{n} {:?} {call:?}: the answer is lost", work.at));
             return Ok(());
         }
         work.pending = None;
@@ -329,7 +329,7 @@ impl World {
             },
             Call::Report(report) => {
                 let order = link.report(at, report.clone()).await?;
-                self.say(format!("{at:?} {report:?} → {order:?}"));
+                self.say(&format!("{at:?} {report:?} → {order:?}"));
                 Answer::Order(order)
             }
             Call::Beat => Answer::Order(link.beat(at, work.beat).await?),
@@ -348,10 +348,10 @@ impl World {
         let before = self.current_state(workspace).await?;
         let order = self.b.link.state(work.at, work.beat, &state_text(state)).await?;
         let after = self.current_state(workspace).await?;
-        self.say(format!("{:?} hands in {state:?}: {before:?} → {after:?}", work.at));
+        self.say(&format!("{:?} hands in {state:?}: {before:?} → {after:?}", work.at));
         let lost: Vec<_> = before.iter().filter(|change| !after.contains(change)).collect();
         ensure!(lost.is_empty(), "an older state over a newer one: {lost:?} are gone from {workspace}");
-        self.handed.insert((work.at.job, work.at.number), (workspace, state.to_vec()));
+        self.handed.insert((work.at.job, work.at.number), state.to_vec());
         Ok(order)
     }
 
@@ -369,7 +369,7 @@ impl World {
             rows.push((child.row(&self.b.on).await?, child.along.clone()));
         }
         let answer = self.b.on.core.insert_children(at, &rows, self.b.on.core.now()).await;
-        self.say(format!("{at:?} inserts {size} children: {answer:?}"));
+        self.say(&format!("{at:?} inserts {size} children: {answer:?}"));
         match answer {
             Ok(order) => Ok(Answer::Order(order)),
             Err(error) => {
@@ -420,7 +420,7 @@ impl World {
         }
         (work.begun, work.exited) = (true, false);
         let keys = self.known.get(&work.at.job).map(|known| known.keys.clone()).unwrap_or_default();
-        self.say(format!("m{n} {:?} is at work on step {}", work.at, work.step));
+        self.say(&format!("m{n} {:?} is at work on step {}", work.at, work.step));
         self.begin(Process { at: work.at, machine: n, keys, renewed: work.renewed, stuck: false })
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct World {
     /// Which change of which workspace comes next; every one has its own number.
     pub(super) changes: u64,
     /// What an attempt has handed in last: all of it must still be somewhere at the end.
-    pub(super) handed: BTreeMap<(Id<Job>, i64), (Id<Workspace>, Vec<u64>)>,
+    pub(super) handed: BTreeMap<(Id<Job>, i64), Vec<u64>>,
     pub(super) rough: bool,
     said: Vec<String>,
 }
@@ -97,7 +97,7 @@ impl World {
         })
     }
 
-    pub(super) fn say(&mut self, text: String) {
+    pub(super) fn say(&mut self, text: &str) {
         self.said.push(format!("{:>6} {text}", self.time));
     }
 
@@ -106,7 +106,7 @@ impl World {
             self.round().await?;
         }
         self.rough = false;
-        self.say("nothing goes wrong any more".to_owned());
+        self.say("nothing goes wrong any more");
         for _ in 0..CALM {
             self.calm_people().await?;
             if look::queue(self.b.on.core.db()).await?.is_empty() && self.processes.is_empty() && self.quiet() {
@@ -169,12 +169,12 @@ impl World {
         let n = self.random.below(self.machines.len());
         let until = self.time + [3, 20, 35, 60, 150][self.random.below(5)];
         if self.random.percent(50) {
-            self.say(format!("m{n} crashes until {until}"));
+            self.say(&format!("m{n} crashes until {until}"));
             self.machines[n].crash(until);
             // Keepers see the pipe close.
             self.processes.retain(|process| process.machine != n || process.stuck);
         } else {
-            self.say(format!("m{n} hangs until {until}"));
+            self.say(&format!("m{n} hangs until {until}"));
             self.machines[n].hang(until);
         }
     }
