@@ -100,8 +100,11 @@ impl Connection {
             .header("accept", accept)
             .header("content-type", "application/json")
             .body(Full::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()))))?;
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
+        let sent = async {
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        };
+        sent.await.with_context(|| format!("asking for {path}"))
     }
 }
 

@@ -76,8 +76,7 @@ struct Piece<'a> {
 
 /// Runs the script and returns what each follower was told, which has to be all of it.
 async fn follow(product: &Product, script: &str, lines: u32, followers: usize) -> Result<Vec<Told>> {
-    let mut connection = product.client.connect().await?;
-    let path = path_of(&launch(&mut connection, product, script).await?)?;
+    let path = path_of(&launch(&mut product.client.connect().await?, product, script).await?)?;
     let mut following = JoinSet::new();
     for _ in 0..followers {
         following.spawn(listen(product.client.clone(), format!("{path}/log")));
@@ -88,7 +87,8 @@ async fn follow(product: &Product, script: &str, lines: u32, followers: usize) -
         ensure!(one.lines == u64::from(lines), "a follower was told {} of {lines} lines", one.lines);
         told.push(one);
     }
-    ended(&mut connection, &path).await?;
+    // Another connection: the server closes one on which nothing is asked for so long.
+    ended(&mut product.client.connect().await?, &path).await?;
     Ok(told)
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn fill(client: &Client, model: i64, ready: i64) -> Result<()> 
         launch_type, name, intent, tag_set_id, priority, state, retries_left, state_at, snapshot) \
         SELECT gen_random_uuid(), created_at, created_at, family, kind, organization_id, initiator_id, dialect, \
         launch_type, name, intent, tag_set_id, priority, 'pending', retries_left, created_at, snapshot \
-        FROM jobs, generate_series(1, $2) WHERE id = $1";
+        FROM jobs, generate_series(1::bigint, $2) WHERE id = $1";
     let made = client.execute(copy, &[&model, &ready]).await?;
     ensure!(made == u64::try_from(ready)?, "{made} of {ready} jobs were made");
     let queue = "INSERT INTO job_queue (job_id, hold, priority, organization_id, family, kind, tag_set_id) \
@@ -40,7 +40,7 @@ pub(super) async fn fill(client: &Client, model: i64, ready: i64) -> Result<()> 
 /// Rows in front of all others that no worker here may take. Nobody reads their jobs, so they have none.
 pub(super) async fn crowd(client: &Client, set: Set, strangers: i64) -> Result<()> {
     let before = "INSERT INTO job_queue (job_id, hold, priority, family, kind, tag_set_id) \
-        SELECT -number, 'ready', -1, 'script_job', 'script', $1 FROM generate_series(1, $2) number";
+        SELECT -number, 'ready', -1, 'script_job', 'script', $1 FROM generate_series(1::bigint, $2) number";
     client.execute(before, &[&set, &strangers]).await?;
     tidy(client).await
 }
