@@ -1,5 +1,6 @@
 //! What a request costs, as a ratio to a bare axum server that answers the same bytes on the same machine in the same
-//! minute, so that the speed of the machine cancels. Every server is a process of its own; wrk drives them in turns.
+//! minute, so that the speed of the machine cancels. Every server is a process of its own; wrk drives them in turns. What
+//! the job engine does stands beside what the machine does without it.
 //!
 //! `cargo run --release -p chandler-bench` measures and prints a Markdown table; it writes nothing into the tree.
 
@@ -7,6 +8,7 @@ mod bare;
 mod child;
 mod client;
 mod cluster;
+mod jobs;
 mod load;
 mod product;
 mod report;
@@ -16,14 +18,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The allocator of the product: the difference to the bare server is to be the product's own work.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures the cost per request of `chandler serve` as ratios to a bare server.
+/// Measures `chandler serve`: the cost per request as ratios to a bare server, and the job engine.
 #[derive(Debug, Parser)]
 struct Args {
     /// One short round of everything: shows that the harness works, not what the product costs.
@@ -42,8 +44,26 @@ struct Args {
     /// nothing; for root a folder that the account of PostgreSQL can reach.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
+    /// Only this part; both without it.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Requests, as ratios to a bare server.
+    Requests,
+    /// The job engine.
+    Jobs,
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use chandler_store::seam::DbConfig;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::sleep;
@@ -13,6 +14,8 @@ use tokio::time::sleep;
 use crate::child::Server;
 use crate::client::Client;
 
+pub(crate) const SQLITE: &str = "SQLite";
+pub(crate) const POSTGRES: &str = "PostgreSQL";
 pub(crate) const ORGANIZATIONS: &str = "/api/v1/organizations";
 pub(crate) const PAGE: &str = "/api/v1/organizations?limit=50";
 const ROWS: usize = 1000;
@@ -36,6 +39,8 @@ pub(crate) struct Product {
     pub(crate) server: Server,
     pub(crate) client: Client,
     pub(crate) point: String,
+    /// A database that costs what the product's costs.
+    pub(crate) floor: DbConfig,
     /// From the start of the process to its first answer about a row.
     pub(crate) first_answer: Duration,
 }
@@ -68,7 +73,15 @@ impl Setup {
         let client = Client { address, authorization: authorization.to_owned() };
         wait_for(&mut server, &client, point).await?;
         let first_answer = begin.elapsed();
-        Ok(Product { name: self.name, server, client, point: point.to_owned(), first_answer })
+        Ok(Product { name: self.name, server, client, point: point.to_owned(), floor: self.floor(), first_answer })
+    }
+
+    /// Where a row costs what a row of the product costs; on SQLite another file beside the product's.
+    fn floor(&self) -> DbConfig {
+        match &self.postgres {
+            Some(url) => DbConfig::postgres(url),
+            None => DbConfig::sqlite(self.folder.join("floor.db")),
+        }
     }
 
     fn start(&self) -> Result<(Server, SocketAddr)> {
@@ -84,6 +97,8 @@ impl Setup {
         command.env("CHANDLER_DATA", self.folder.join("data"));
         command.env("CHANDLER_ADMIN_PASSWORD", &self.password);
         command.env("CHANDLER_LISTEN_CONSOLE", address.to_string());
+        // Only where the kernel has no sandbox.
+        command.env("CHANDLER_WORKER_UNSANDBOXED", "true");
         if let Some(url) = &self.postgres {
             command.env("CHANDLER_DATABASE_URL", url);
         }

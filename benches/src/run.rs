@@ -12,17 +12,19 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::Args;
 use crate::bare::Answer;
 use crate::child::Server;
 use crate::client::Client;
 use crate::cluster::Cluster;
+use crate::jobs::{
+    self,
+    table::{self, Line},
+};
 use crate::load::{self, Sample, Target};
-use crate::product::{self, ORGANIZATIONS, PAGE, Product, Setup};
+use crate::product::{self, ORGANIZATIONS, PAGE, POSTGRES, Product, SQLITE, Setup};
 use crate::report::{self, Bar, Row, Value};
+use crate::{Args, Part};
 
-const SQLITE: &str = "SQLite";
-const POSTGRES: &str = "PostgreSQL";
 const IDLE_MEMORY_MIB: f64 = 60.0;
 const FIRST_ANSWER_MS: f64 = 300.0;
 
@@ -32,10 +34,11 @@ struct Pace {
     seconds: u32,
     starts: usize,
     idle: Duration,
+    jobs: jobs::Pace,
 }
 
-const THOROUGH: Pace = Pace { rounds: 5, seconds: 4, starts: 5, idle: Duration::from_secs(5) };
-const QUICK: Pace = Pace { rounds: 1, seconds: 1, starts: 1, idle: Duration::from_secs(1) };
+const THOROUGH: Pace = Pace { rounds: 5, seconds: 4, starts: 5, idle: Duration::from_secs(5), jobs: jobs::THOROUGH };
+const QUICK: Pace = Pace { rounds: 1, seconds: 1, starts: 1, idle: Duration::from_secs(1), jobs: jobs::QUICK };
 
 /// A kind of request: its name for people and in the answers of the bare server, and its bars per engine.
 struct Kind {
@@ -79,41 +82,64 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let postgres = args.postgres.clone().or_else(|| cluster.as_ref().map(|cluster| cluster.url.clone()));
 
     let (mut values, mut products) = (Vec::new(), Vec::new());
-    for (name, postgres) in [(SQLITE, None), (POSTGRES, postgres)] {
+    for (name, postgres) in [(SQLITE, &None), (POSTGRES, &postgres)] {
         eprintln!("{name}: filling and starting");
         let folder = scratch.path().join(name.to_lowercase());
         fs::create_dir(&folder)?;
         let password = format!("{:032x}", rand::random::<u128>());
-        let setup = Setup { name, binary: binary.clone(), folder, postgres, password };
+        let setup = Setup { name, binary: binary.clone(), folder, postgres: postgres.clone(), password };
         let (product, mut seen) = start(&setup, &pace).await?;
         values.append(&mut seen);
         products.push(product);
     }
 
-    let answers = record(&products[0]).await?;
-    let (bare, address) = start_bare(scratch.path(), &answers).await?;
     let mut rows = Vec::new();
-    for kind in &KINDS {
-        rows.extend(measure(kind, &products, (&bare, address), &script, &pace).await?);
+    if args.wants(Part::Requests) {
+        let answers = record(&products[0]).await?;
+        let (bare, address) = start_bare(scratch.path(), &answers).await?;
+        for kind in &KINDS {
+            rows.extend(measure(kind, &products, (&bare, address), &script, &pace).await?);
+        }
+        for product in &products {
+            values.push(Value {
+                what: format!("memory after the load, {}", product.name),
+                unit: "MiB",
+                samples: vec![product.server.memory()?],
+                limit: None,
+            });
+        }
     }
-    for product in products {
-        values.push(Value {
-            what: format!("memory after the load, {}", product.name),
-            unit: "MiB",
-            samples: vec![product.server.memory()?],
-            limit: None,
-        });
-        product.server.stop().await?;
-    }
+    let lines = finish(products, postgres.as_deref(), args, &pace).await?;
 
-    let (text, held) = report::render(&rows, &values);
+    let (text, mut held) = report::render(&rows, &values);
     println!("{text}");
+    if args.wants(Part::Jobs) {
+        let (text, jobs_held) = table::render(&lines);
+        held &= jobs_held;
+        println!("{text}");
+    }
     println!("Load of the machine before: {}", load.split(' ').next().unwrap_or_default());
     println!(
         "wrk -t1 -c32, {} round(s) of {} s in turns, medians; ratios are taken within a round. Bare: axum with the same bytes.",
         pace.rounds, pace.seconds
     );
+    println!("{}", pace.jobs);
     Ok(if held || !args.bars { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is measured of jobs; ends the products. The queue comes last, because it is measured without them.
+async fn finish(products: Vec<Product>, url: Option<&str>, args: &Args, pace: &Pace) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for product in products {
+        if args.wants(Part::Jobs) {
+            lines.extend(jobs::outside(&product, &pace.jobs).await?);
+        }
+        product.server.stop().await?;
+    }
+    if let Some(url) = url.filter(|_| args.wants(Part::Jobs)) {
+        lines.extend(jobs::queue(url, &pace.jobs).await?);
+    }
+    Ok(lines)
 }
 
 /// Below the target folder, which is on a disk as real as the sources.

@@ -25,7 +25,12 @@ impl Setup {
     pub(crate) fn of(work: &Work) -> Result<Self, (Fault, String)> {
         let mut setup = match &work.program {
             Program::Recipe(recipe) => of_recipe(recipe),
-            Program::Image(spec) => of_spec(spec),
+            Program::Image(own) => of_spec(&own.run).map(|mut setup| {
+                for (name, value) in &own.env {
+                    set(&mut setup.env, name, value);
+                }
+                setup
+            }),
         }
         .map_err(|reason| (Fault::Platform, reason))?;
         set(&mut setup.env, "CHANDLER_JOB_ID", &work.job.to_string());

@@ -122,7 +122,8 @@ pub async fn on_both_engines(test: impl AsyncFn(Installation) -> Result<()>) {
 pub async fn on_both_engines_with(jobs: Settings, test: impl AsyncFn(Installation) -> Result<()>) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let run = async { test(Installation::with(engine, jobs.clone()).await?).await };
-        if let Err(error) = run.await {
+        // On the heap: some tests are long.
+        if let Err(error) = Box::pin(run).await {
             panic!("on {engine:?}: {error:?}");
         }
     }

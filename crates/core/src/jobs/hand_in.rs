@@ -15,7 +15,7 @@ use super::link::{Attempt, Order};
 use super::sealed_blobs::{self, Prepared};
 use super::{JOB_NOTICE, link};
 use crate::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Most bytes of one file of a step.
 const FILE_MAX: usize = 64 * 1024 * 1024;

@@ -37,10 +37,11 @@ pub(crate) async fn on_both(test: impl AsyncFn(Bench) -> Result<()>) {
     on_both_with(Settings::default(), test).await;
 }
 
+#[expect(clippy::panic, reason = "a failed test")]
 pub(crate) async fn on_both_with(settings: Settings, test: impl AsyncFn(Bench) -> Result<()>) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let run = async { test(Bench::new(engine, settings.clone()).await?).await };
-        if let Err(error) = run.await {
+        if let Err(error) = Box::pin(run).await {
             panic!("on {engine:?}: {error:?}");
         }
     }
@@ -60,6 +61,7 @@ pub(crate) struct Custom {
     pub(crate) parent: Option<Id<Job>>,
     pub(crate) needs: Option<Id<Job>>,
     pub(crate) priority: i64,
+    pub(crate) retries: i64,
     pub(crate) along: Along,
     pub(crate) snapshot: Json<Snapshot>,
 }
@@ -74,6 +76,7 @@ impl Custom {
             parent: None,
             needs: None,
             priority: 0,
+            retries: 0,
             along: Along::default(),
             snapshot: Json(Snapshot::default()),
         }
@@ -104,7 +107,7 @@ impl Custom {
             sealed: None,
             tags: Id::new(0),
             priority: self.priority,
-            retries_left: 0,
+            retries_left: self.retries,
             snapshot: &self.snapshot,
         })
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod bootstrap;
 mod catalog;
+mod contention;
 mod credentials;
 mod endings;
 mod flows;
@@ -10,7 +11,9 @@ mod images;
 mod jobs;
 mod parents;
 mod queue;
+mod random;
 mod secrets;
+mod simulation;
 mod states;
 mod support;
 mod tags;

@@ -13,7 +13,7 @@ use chandler_model::run_spec::RunSpec;
 use chandler_model::templates::ScriptSpec;
 use chandler_runner::executor::{Control, Event, Executor, Ran, Running, Work};
 use chandler_runner::keep::{Boottime, Timing};
-use chandler_runner::recipe::{Program, Recipe};
+use chandler_runner::recipe::{Own, Program, Recipe};
 use chandler_runner::tools::{self, Target};
 use chandler_runner_containers::{Containers, Limits, Settings};
 use tokio::io::AsyncReadExt;
@@ -133,7 +133,10 @@ impl Job {
 
     /// What the image brings, changed by this.
     pub(crate) fn spec(spec: RunSpec) -> Self {
-        Self { program: Some(Program::Image(spec)), ..Self::script("") }
+        Self {
+            program: Some(Program::Image(Own { run: spec, env: vec![("GIVEN".to_owned(), "secretly".to_owned())] })),
+            ..Self::script("")
+        }
     }
 
     /// As the product makes it of a script.

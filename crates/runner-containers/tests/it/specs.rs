@@ -34,11 +34,11 @@ async fn arguments_replace_those_of_the_image_and_a_command_its_program() {
 
 #[tokio::test]
 async fn folder_and_variables_are_as_they_were_set() {
-    let script = "sh -c 'pwd; echo $A-${B-unset}-$CHANDLER_JOB_ID; exit 3'";
-    let env = vec![variable("A", Some("a b")), variable("B", None)];
+    let script = "sh -c 'pwd; echo $A-${B-unset}-$CHANDLER_JOB_ID-$GIVEN; exit 3'";
+    let env = vec![variable("A", Some("a b")), variable("B", None), variable("GIVEN", Some("openly"))];
     let spec = RunSpec { command: text(script), working_dir: text("/tmp"), env, ..RunSpec::default() };
     let seen = Host::new().run(&Job::spec(spec)).await;
-    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(3), "/tmp\na b-unset-7\n"), "{seen:?}");
+    assert_eq!((seen.exit_code(), seen.out().as_str()), (Some(3), "/tmp\na b-unset-7-secretly\n"), "{seen:?}");
 }
 
 #[tokio::test]

@@ -60,12 +60,12 @@ fn every_task_and_host_is_an_event_and_every_line_belongs_to_one(engine: Engine)
     let texts: Vec<_> =
         events.iter().filter_map(|event| event["stdout"].as_str()).filter(|text| !text.is_empty()).collect();
     assert_eq!(log_of(&program, id), texts.iter().map(|text| format!("{text}\n")).collect::<String>());
-    let mut line = 0;
+    let mut lines = 0;
     for event in &events {
-        assert_eq!(event["start_line"], line, "{event}");
-        line = event["end_line"].as_i64().unwrap();
+        assert_eq!(event["first_line"], lines + 1, "{event}");
+        lines += event["lines"].as_i64().unwrap();
     }
-    assert_eq!(done["log"]["lines"], line);
+    assert_eq!(done["log"]["lines"], lines);
 }
 
 fn a_failure_says_which_task_and_hides_what_is_secret(engine: Engine) {

@@ -75,9 +75,7 @@ pub(super) fn prepare(intent: &AnsibleIntent, materials: &Materials) -> Result<P
     }
     for (path, bytes) in &secrets.files {
         if files.iter().any(|file| file.path == *path) {
-            let reason =
-                format!("The secret file `{path}` has the name of a file of the job itself: give it another name.");
-            return Err((Fault::Work, reason));
+            return Err((Fault::Work, super::taken(path)));
         }
         let mut bytes = bytes.clone();
         if path == SSH_KEY && !bytes.ends_with(b"\n") {
