@@ -175,6 +175,11 @@ async fn decisions_and_launches_that_are_refused() {
                 secrets(json!({ "files": { ".ssh": "x" } }), "422 secrets.files..ssh:format"),
                 secrets(json!({ "env": many }), "422 secrets:too_long"),
                 launch(&json!({ "kind": "workload" }), json!({}), "422 spec.image:required"),
+                launch(
+                    &json!({ "kind": "workload", "image": "busybox" }),
+                    json!({ "secrets": { "files": { "key": "x" } } }),
+                    "422 secrets.files:format",
+                ),
             ],
         )
         .await

@@ -162,8 +162,11 @@ async fn secrets_of_a_launch_come_out_nowhere() {
         for (kind, spec) in server.specs() {
             let secrets = json!({ "env": { "PASSWORD": SECRET }, "files": { "key.pem": SECRET } });
             let mut launch = json!({ "organization_id": 1, "name": kind, "spec": spec, "secrets": secrets });
-            if kind == "flow" {
-                launch["workspace_id"] = json!(workspace);
+            match kind {
+                "flow" => launch["workspace_id"] = json!(workspace),
+                // Its directory is the image's own.
+                "workload" => launch["secrets"]["files"] = json!({}),
+                _ => {}
             }
             // Wrong ones too.
             let mut wrong = launch.clone();
@@ -177,12 +180,14 @@ async fn secrets_of_a_launch_come_out_nowhere() {
             jobs.push(answer.id()?);
             told += &answer.text;
         }
+        let container = *jobs.last().unwrap_or(&0);
         let worker = server.worker().await?;
         for _ in &jobs {
             let attempt = worker.claim().await?;
             let secrets = worker.materials(attempt).await?.secrets;
             assert_eq!(secrets.env["PASSWORD"], SECRET);
-            assert_eq!(secrets.files["key.pem"], SECRET.as_bytes());
+            let file = secrets.files.get("key.pem").map(Vec::as_slice);
+            assert_eq!(file, (attempt.job.get() != container).then_some(SECRET.as_bytes()));
         }
         for job in &jobs {
             for part in ["", "/steps", "/events", "/history", "/log"] {
