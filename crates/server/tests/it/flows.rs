@@ -33,7 +33,7 @@ fn workspace(program: &Program, name: &str) -> i64 {
     made["id"].as_i64().unwrap()
 }
 
-fn launch(program: &Program, workspace: i64, spec: Value, secrets: Value) -> i64 {
+fn launch(program: &Program, workspace: i64, spec: Value, secrets: &Value) -> i64 {
     let mut spec = spec;
     spec["kind"] = json!("flow");
     let body =
@@ -78,7 +78,7 @@ fn what_was_planned_and_approved_is_applied(engine: Engine) {
     let place = Place::new(engine);
     let program = serve(&place);
     let workspace = workspace(&program, "net");
-    let id = launch(&program, workspace, place_spec("one"), json!({}));
+    let id = launch(&program, workspace, place_spec("one"), &json!({}));
     waits(&program, id);
     assert!(states(&program, workspace).is_empty(), "a plan makes no state");
 
@@ -102,12 +102,12 @@ fn what_was_planned_and_approved_is_applied(engine: Engine) {
     assert!(log_of(&program, id).contains("Apply complete! Resources: 1 added"));
 
     // What is there already needs no approval, and no new state.
-    let again = ended(&program, launch(&program, workspace, place_spec("one"), json!({})));
+    let again = ended(&program, launch(&program, workspace, place_spec("one"), &json!({})));
     assert_eq!((&again["status"], &again["outcome"]), (&json!("succeeded"), &json!("unchanged")), "{again}");
     assert_eq!(states(&program, workspace).len(), 1);
 
     // Somebody says no.
-    let rejected = launch(&program, workspace, place_spec("two"), json!({}));
+    let rejected = launch(&program, workspace, place_spec("two"), &json!({}));
     waits(&program, rejected);
     assert_eq!(program.call("POST", &format!("/jobs/{rejected}/reject"), Some(json!({"step": 2}))).0, 200);
     let rejected = ended(&program, rejected);
@@ -115,7 +115,7 @@ fn what_was_planned_and_approved_is_applied(engine: Engine) {
 
     let mut destroy = place_spec("one");
     destroy["steps"] = json!([{"kind": "plan_destroy"}, {"kind": "apply"}]);
-    let destroyed = ended(&program, launch(&program, workspace, destroy, json!({})));
+    let destroyed = ended(&program, launch(&program, workspace, destroy, &json!({})));
     assert_eq!(destroyed["status"], "succeeded", "{destroyed}");
     assert!(resources(&program, workspace).is_empty());
 }
@@ -124,10 +124,10 @@ fn a_cancelled_apply_keeps_what_it_has_made(engine: Engine) {
     let place = Place::new(engine);
     let program = serve(&place);
     let workspace = workspace(&program, "slow");
-    let id = launch(&program, workspace, at_once(SLOW), json!({}));
+    let id = launch(&program, workspace, at_once(SLOW), &json!({}));
     log_has(&program, id, "second has begun");
     // Nobody else comes in meanwhile.
-    let next = launch(&program, workspace, at_once(SLOW), json!({}));
+    let next = launch(&program, workspace, at_once(SLOW), &json!({}));
     assert_eq!(program.call("POST", &format!("/jobs/{id}/cancel"), None).0, 202);
     let done = ended(&program, id);
     assert_eq!(done["status"], "canceled", "{done}");
@@ -144,7 +144,7 @@ fn a_killed_server_loses_no_state(engine: Engine) {
     let place = Place::new(engine);
     let program = serve(&place);
     let workspace = workspace(&program, "killed");
-    let id = launch(&program, workspace, at_once(SLOW), json!({}));
+    let id = launch(&program, workspace, at_once(SLOW), &json!({}));
     log_has(&program, id, "second has begun");
     program.signal("KILL");
     drop(program);
@@ -167,8 +167,8 @@ resource "terraform_data" "leak" {
   provisioner "local-exec" { command = "echo said ${nonsensitive(var.secret)} and $TF_VAR_secret; exit 3" }
 }
 "#;
-    let leaks = launch(&program, workspace, at_once(echo), json!({"env": {"TF_VAR_secret": secret}}));
-    let invalid = launch(&program, workspace, at_once("resource \"terraform_data\" {"), json!({}));
+    let leaks = launch(&program, workspace, at_once(echo), &json!({"env": {"TF_VAR_secret": secret}}));
+    let invalid = launch(&program, workspace, at_once("resource \"terraform_data\" {"), &json!({}));
     let leaks = ended(&program, leaks);
     let log = log_of(&program, leaks["id"].as_i64().unwrap());
     assert!(leaks["status"] == "failed" && !leaks.to_string().contains(secret), "{leaks}");
@@ -180,7 +180,7 @@ resource "terraform_data" "leak" {
 
     drop(program);
     let program = place.serve_with(&[("PATH", "/nonexistent")]);
-    let missing = ended(&program, launch(&program, workspace, at_once(PLACE), json!({})));
+    let missing = ended(&program, launch(&program, workspace, at_once(PLACE), &json!({})));
     assert_eq!(missing["outcome"], "platform", "{missing}");
     assert!(
         missing["error"].as_str().unwrap().starts_with("The program terraform is not on this worker."),

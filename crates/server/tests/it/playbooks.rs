@@ -25,7 +25,7 @@ fn serve(place: &Place) -> Program {
     place.serve_with(&[("PATH", &path), ("CHANDLER_WORKER_CONTAINER_SOCKET", "off")])
 }
 
-fn launch(program: &Program, spec: Value, secrets: Value) -> i64 {
+fn launch(program: &Program, spec: Value, secrets: &Value) -> i64 {
     let mut spec = spec;
     spec["kind"] = json!("ansible");
     let body = json!({"organization_id": 1, "name": "play", "spec": spec, "secrets": secrets});
@@ -45,7 +45,7 @@ fn every_task_and_host_is_an_event_and_every_line_belongs_to_one(engine: Engine)
     let program = serve(&place);
     let inventory = "one ansible_connection=local\ntwo ansible_connection=local\n";
     let spec = json!({"playbook": PLAYBOOK, "inventory": inventory, "extra_vars": "word: hello\n"});
-    let id = launch(&program, spec, json!({}));
+    let id = launch(&program, spec, &json!({}));
     let done = ended(&program, id);
     assert_eq!(done["status"], "succeeded", "{done}\n{}", log_of(&program, id));
 
@@ -79,20 +79,20 @@ fn a_failure_says_which_task_and_hides_what_is_secret(engine: Engine) {
       ansible.builtin.command: sh -c 'echo "$TOKEN"; echo "$TOKEN" >&2; exit 3'
 "#;
     let secret = "correct-horse-battery";
-    let id = launch(&program, json!({"playbook": playbook}), json!({"env": {"TOKEN": secret}}));
+    let id = launch(&program, json!({"playbook": playbook}), &json!({"env": {"TOKEN": secret}}));
     let done = ended(&program, id);
     assert_eq!((&done["status"], &done["outcome"]), (&json!("failed"), &json!("work")), "{done}");
     assert!(done["error"].as_str().unwrap().contains("Tell a secret"), "{done}");
     let said = format!("{done} {} {:?}", log_of(&program, id), events(&program, id));
     assert!(said.contains("[hidden]") && !said.contains(secret), "{said}");
 
-    let broken = ended(&program, launch(&program, json!({"playbook": "- hosts: [\n"}), json!({})));
+    let broken = ended(&program, launch(&program, json!({"playbook": "- hosts: [\n"}), &json!({})));
     assert_eq!((&broken["status"], &broken["outcome"]), (&json!("failed"), &json!("work")), "{broken}");
     assert_eq!(broken["error"].as_str().unwrap().lines().count(), 1);
 
     drop(program);
     let program = place.serve_with(&[("PATH", "/nonexistent")]);
-    let missing = ended(&program, launch(&program, json!({"playbook": playbook}), json!({})));
+    let missing = ended(&program, launch(&program, json!({"playbook": playbook}), &json!({})));
     let reason = missing["error"].as_str().unwrap();
     assert!(missing["outcome"] == "platform" && reason.starts_with("The program ansible-playbook is not"), "{missing}");
 }
@@ -110,7 +110,7 @@ fn a_cancelled_playbook_leaves_nothing(engine: Engine) {
     - name: Wait
       ansible.builtin.command: sleep 600
 ";
-    let id = launch(&program, json!({"playbook": playbook}), json!({}));
+    let id = launch(&program, json!({"playbook": playbook}), &json!({}));
     log_has(&program, id, "TASK [Wait]");
     assert_eq!(program.call("POST", &format!("/jobs/{id}/cancel"), None).0, 202);
     assert_eq!(ended(&program, id)["status"], "canceled");
