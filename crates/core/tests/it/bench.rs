@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use chandler_core::Core;
 use chandler_core::authz;
 use chandler_core::jobs::link::{Attempt, Embedded, Order, Report, WorkerLink};
 use chandler_core::jobs::{Along, JobInput, LaunchSecrets, NewJob, Settings, What, fire_timers, keep_house};
@@ -14,6 +15,7 @@ use chandler_model::jobs::{
     Fault, Hold, Intent, Job, JobFamily, JobKind, LaunchType, ScriptIntent, Snapshot, Stage, State, StepKind, Success,
 };
 use chandler_model::kinds::{Dialect, Kind, Place};
+use chandler_model::organizations::Organization;
 use chandler_model::templates::{AnsibleSpec, FlowSpec, FlowStep, Template, TemplateSpec};
 use chandler_model::workers::Worker;
 use chandler_model::workspaces::Workspace;
@@ -87,12 +89,16 @@ impl Custom {
     }
 
     pub(crate) async fn row(&self, on: &Installation) -> Result<NewJob<'_>> {
-        Ok(NewJob {
+        Ok(self.row_in(&on.core, on.organization().await?.id))
+    }
+
+    pub(crate) fn row_in(&self, core: &Core, organization: Id<Organization>) -> NewJob<'_> {
+        NewJob {
             uid: Uid(uuid::Uuid::now_v7()),
-            at: on.core.now(),
+            at: core.now(),
             family: self.family,
             kind: self.kind,
-            organization_id: Some(on.organization().await?.id),
+            organization_id: Some(organization),
             template_id: None,
             revision_id: None,
             environment_id: None,
@@ -109,7 +115,7 @@ impl Custom {
             priority: self.priority,
             retries_left: self.retries,
             snapshot: &self.snapshot,
-        })
+        }
     }
 }
 

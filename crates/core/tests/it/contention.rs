@@ -6,20 +6,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
+use chandler_core::authz;
 use chandler_core::jobs::link::{Assignment, Attempt, Embedded, Order, Report, WorkerLink};
-use chandler_core::jobs::{JobInput, LaunchSecrets, What, keep_house};
+use chandler_core::jobs::{Along, JobInput, Keyring, LaunchSecrets, What, keep_house};
 use chandler_core::{Core, Cx, Error, ErrorKind};
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Hold, Job, KeyMode, Stage, StepKind, Success};
+use chandler_model::jobs::{Hold, Job, JobKind, KeyMode, Stage, StepKind, Success};
+use chandler_model::kinds::{Kind, Place};
 use chandler_model::templates::{Template, TemplateSpec};
 use chandler_model::workers::Worker;
 use chandler_model::workspaces::Workspace;
 use chandler_model::{Id, organizations::Organization};
+use chandler_store::jobs::keys::Key;
 use chandler_store::jobs::look;
 use chandler_store::seam::Engine;
 use tokio::task::JoinSet;
 
-use crate::bench::{APPROVED, AT_ONCE, Bench, PLAN_ONLY, flow};
+use crate::bench::{APPROVED, AT_ONCE, Bench, Custom, PLAN_ONLY, flow};
 use crate::random::Random;
 use crate::support::{PATIENCE, attempt, worker};
 
@@ -100,6 +103,9 @@ impl Client {
         if self.world.launched.fetch_add(1, Ordering::SeqCst) >= JOBS {
             return Ok(());
         }
+        if self.random.percent(20) {
+            return self.submit().await;
+        }
         let workspace = self.random.one_of(&self.world.workspaces);
         let steps: &[(StepKind, bool)] = [APPROVED, AT_ONCE, PLAN_ONLY, PLAN_ONLY][self.random.below(4)];
         let save = self.random.percent(30);
@@ -123,6 +129,41 @@ impl Client {
         Ok(())
     }
 
+    /// An invocation, or a script that another one needs.
+    async fn submit(&mut self) -> Result<()> {
+        let place = Place::Organization(self.world.organization);
+        let permit = authz::create_in(&self.cx, Kind::ScriptJob, place)?;
+        let kind = if self.random.percent(50) { JobKind::Invocation } else { JobKind::Script };
+        let new = Custom::of(kind);
+        let row = new.row_in(&self.core, self.world.organization);
+        let id = self.core.submit_job(&self.cx, &permit, &row, &new.along).await?.id;
+        if kind == JobKind::Script {
+            let new = new.needing(id);
+            let row = new.row_in(&self.core, self.world.organization);
+            self.core.submit_job(&self.cx, &permit, &row, &new.along).await?;
+        }
+        self.world.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        Ok(())
+    }
+
+    /// The children of an invocation: two that exclude each other, and a free one.
+    async fn insert_children(&mut self, at: Attempt) -> Result<()> {
+        let key = Key { key: format!("invocation:{}:0", at.job), mode: KeyMode::Hold };
+        let keyed = Along { keys: Some(Keyring { lane: "hosts".to_owned(), keys: vec![key] }), ..Along::default() };
+        let of =
+            |along: &Along| Custom { along: along.clone(), parent: Some(at.job), ..Custom::of(JobKind::HostScript) };
+        let children = [of(&keyed), of(&keyed), of(&Along::default())];
+        let rows: Vec<_> = children
+            .iter()
+            .map(|child| (child.row_in(&self.core, self.world.organization), child.along.clone()))
+            .collect();
+        if self.core.insert_children(at, &rows, self.core.now()).await.is_err() {
+            // It is being stopped, and takes none.
+            self.link.report(at, Report::Stopped { exit_code: None }).await?;
+        }
+        Ok(())
+    }
+
     async fn work(&mut self) -> Result<()> {
         for mine in self.link.claim(&self.row, 2).await? {
             self.one(&mine).await?;
@@ -132,6 +173,9 @@ impl Client {
 
     async fn one(&mut self, mine: &Assignment) -> Result<()> {
         let at = attempt(mine);
+        if self.core.get_job(&self.cx, Selector::Id(at.job)).await?.kind == JobKind::Invocation {
+            return self.insert_children(at).await;
+        }
         let keys: Vec<(String, i64)> = look::keys(self.core.db())
             .await?
             .into_iter()

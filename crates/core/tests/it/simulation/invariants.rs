@@ -38,7 +38,7 @@ impl World {
     pub(super) async fn check(&mut self) -> Result<()> {
         let core = self.b.on.core.clone();
         let page = PageRequest { after: None, limit: 10_000 };
-        let rows = core.list_jobs(&self.b.on.admin().await?, &JobFilter::default(), page).await?.rows;
+        let rows = core.list_jobs(&self.seer, &JobFilter::default(), page).await?.rows;
         let queue: BTreeMap<_, _> = look::queue(core.db()).await?.into_iter().map(|row| (row.job_id, row)).collect();
         let keys = look::keys(core.db()).await?;
         let left = look::left(core.db()).await?;
@@ -85,13 +85,11 @@ impl World {
 
     async fn states(&self, workspace: Id<Workspace>) -> Result<Vec<StateVersion>> {
         let page = PageRequest { after: None, limit: 10_000 };
-        let cx = self.b.on.admin().await?;
-        Ok(self.b.on.core.list_states(&cx, Selector::Id(workspace), page).await?.rows)
+        Ok(self.b.on.core.list_states(&self.seer, Selector::Id(workspace), page).await?.rows)
     }
 
     async fn changes_in(&self, version: &StateVersion) -> Result<Vec<u64>> {
-        let cx = self.b.on.admin().await?;
-        let bytes = self.b.on.core.state_content(&cx, Selector::Id(version.workspace_id), version.id).await?;
+        let bytes = self.b.on.core.state_content(&self.seer, Selector::Id(version.workspace_id), version.id).await?;
         state_of(&bytes)
     }
 

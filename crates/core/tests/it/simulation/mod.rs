@@ -17,7 +17,7 @@ use chandler_store::seam::Engine;
 use world::World;
 
 /// Lives that every run of the tests leads, on each engine.
-const SEEDS: std::ops::Range<u64> = 0..5;
+const SEEDS: std::ops::Range<u64> = 0..4;
 
 fn seeds() -> Result<std::ops::Range<u64>> {
     let Ok(text) = env::var("CHANDLER_SIM_SEEDS") else { return Ok(SEEDS) };

@@ -11,6 +11,7 @@ use chandler_model::workers::Worker;
 use chandler_model::workspaces::Workspace;
 use chandler_model::{Id, jobs::State};
 use chandler_store::jobs::keys::Key;
+use jiff::Timestamp;
 
 use super::world::{Process, World};
 use crate::bench::Custom;
@@ -178,7 +179,9 @@ impl World {
         }
         let row = self.machines[n].row.clone();
         let claimed = self.b.link.claim(&row, i64::try_from(free)?).await?;
-        self.check().await?;
+        if !claimed.is_empty() {
+            self.check().await?;
+        }
         let heard = !self.is_lost();
         for assignment in claimed {
             self.say(&format!("m{n} claims {} ({}) heard={heard}", assignment.job, assignment.attempt));
@@ -229,8 +232,17 @@ impl World {
             return Ok(());
         }
         let sent = self.time;
+        let fenced = self.fenced(work.at);
         let answer = self.call(work, &call).await?;
-        self.check().await?;
+        if let Some(before) = fenced {
+            let told = matches!(answer, Answer::NotHeld | Answer::Order(Order::Gone));
+            let after = self.b.job(work.at.job).await.map(|job| (job.state, job.attempt, job.updated_at)).ok();
+            ensure!(told, "{:?} is over, and its worker is not told so in answer to {call:?}", work.at);
+            ensure!(after.is_none() || after == Some(before), "{:?} is over, and {call:?} moved its job", work.at);
+        }
+        if matches!(call, Call::Report(_) | Call::Children(_)) {
+            self.check().await?;
+        }
         if self.is_lost() {
             self.say(&format!("m{n} {:?} {call:?}: the answer is lost", work.at));
             return Ok(());
@@ -318,6 +330,13 @@ impl World {
         self.end_process(work.at);
         work.exited = true;
         Some(Call::Report(report))
+    }
+
+    /// How the job of an attempt stands that does not hold it any more.
+    fn fenced(&self, at: Attempt) -> Option<(State, i64, Timestamp)> {
+        let job = &self.known.get(&at.job)?.job;
+        let held = job.attempt == at.number && job.state.stage().is_some();
+        (!held).then_some((job.state, job.attempt, job.updated_at))
     }
 
     async fn call(&mut self, work: &Work, call: &Call) -> Result<Answer> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use chandler_core::Cx;
 use chandler_core::jobs::link::{Attempt, WorkerLink};
 use chandler_core::jobs::{Reaper, Settings, fire_timers, keep_house};
 use chandler_model::Id;
@@ -39,6 +40,8 @@ pub(super) struct Process {
 pub(super) struct World {
     pub(super) b: Bench,
     pub(super) random: Random,
+    /// Somebody who may see everything.
+    pub(super) seer: Cx,
     /// Seconds since the beginning.
     pub(super) time: u64,
     began: Instant,
@@ -79,9 +82,11 @@ impl World {
         }
         let workspaces = vec![b.workspace("one").await?, b.workspace("two").await?];
         let playbooks = vec![b.playbook("one", false).await?, b.playbook("two", false).await?];
+        let seer = b.on.admin().await?;
         Ok(Self {
             b,
             random,
+            seer,
             time: 0,
             began: Instant::now(),
             reaper: Reaper::default(),
@@ -143,15 +148,14 @@ impl World {
         if !self.rough || self.random.percent(80) {
             let now = self.began + Duration::from_secs(self.time);
             self.reaper.look(&self.b.on.core, || now).await?;
-            self.check().await?;
         } else if self.random.percent(5) {
             // Another process of the server does it from now on.
             self.reaper = Reaper::default();
         }
         if !self.rough || self.random.percent(60) {
             fire_timers(&self.b.on.core).await?;
-            self.check().await?;
         }
+        self.check().await?;
         if self.random.percent(3) {
             ensure!(keep_house(&self.b.on.core).await? == 0, "housekeeping found a job that was forgotten");
         }
