@@ -21,8 +21,9 @@ fn everything_holds_for_an_ordinary_user() {
     let (keeper, tests) = (place.path().join("keeper"), place.path().join("tests"));
     fs::copy(keeper_program(), &keeper).unwrap();
     fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    // Playbooks run outside of every sandbox there, by an Ansible that may lie where only root gets.
     let output = Command::new(tests)
-        .args(["--test-threads", "4", "--skip", "ordinary::"])
+        .args(["--test-threads", "4", "--skip", "ordinary::", "--skip", "ansible::"])
         .env_clear()
         .env(KEEPER, keeper)
         .current_dir("/")

@@ -42,7 +42,15 @@ impl World {
         let queue: BTreeMap<_, _> = look::queue(core.db()).await?.into_iter().map(|row| (row.job_id, row)).collect();
         let keys = look::keys(core.db()).await?;
         let left = look::left(core.db()).await?;
-        let jobs: BTreeMap<Id<Job>, Job> = rows.into_iter().map(|job| (job.id, job)).collect();
+        let mut jobs: BTreeMap<Id<Job>, Job> = rows.into_iter().map(|job| (job.id, job)).collect();
+        for id in self.known.keys() {
+            // A list leaves out containers that were deleted; their rows stay.
+            if !jobs.contains_key(id)
+                && let Some(job) = chandler_store::jobs::rows::find(core.db(), Selector::Id(*id)).await?
+            {
+                jobs.insert(*id, job);
+            }
+        }
 
         for (id, known) in &self.known {
             let gone = !jobs.contains_key(id);
