@@ -165,6 +165,7 @@ static MOVE: Sql<()> = Sql::new(
 
 static CHILDREN: Sql<Standings> =
     Sql::new("SELECT state, count(*) AS n FROM jobs WHERE parent_id = $1 GROUP BY state ORDER BY state");
+static COMPLETE: Sql<bool> = Sql::new("SELECT events_complete FROM jobs WHERE id = $1");
 static STATE: Sql<String> = Sql::new("SELECT state FROM jobs WHERE id = $1");
 static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
 static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
@@ -174,7 +175,7 @@ static DELETE: Sql<()> = Sql::new("DELETE FROM jobs WHERE id = $1");
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &RAN];
+    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &COMPLETE, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &RAN];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
@@ -244,6 +245,11 @@ record!(Sealed { uid, sealed });
 /// How the children of a job stand, by the word of their state.
 pub async fn children(tx: &mut Tx, parent: Id<Job>) -> Result<Vec<Standings>> {
     tx.query(&CHILDREN, &[parent.into()]).await
+}
+
+/// Whether nothing will be added to the job's log. `None`: there is no such job.
+pub async fn events_complete(db: &Db, id: Id<Job>) -> Result<Option<bool>> {
+    db.optional(&COMPLETE, &[id.into()]).await
 }
 
 /// The word of a job's state.
