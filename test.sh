@@ -171,8 +171,9 @@ stage_doc_tests() {
 stage_demo() {
     bounded cargo build --release --locked -p chandler-server || return 1
     mkdir "$scratch/demo"
-    # With the image of the tests, so that the part inside a container is played too.
-    bounded env -C "$scratch/demo" CHANDLER_WORKER_CONTAINER_SOCKET="$CHANDLER_TEST_PODMAN" \
+    # With the Ansible and the image of the tests, so that every part is played.
+    bounded env -C "$scratch/demo" PATH="$CHANDLER_TEST_ANSIBLE:$PATH" \
+        CHANDLER_WORKER_CONTAINER_SOCKET="$CHANDLER_TEST_PODMAN" \
         CHANDLER_ENVIRONMENTS_DEFAULT_IMAGE=localhost/busybox:1 \
         cargo run --release --locked --manifest-path "$ROOT/Cargo.toml" -p chandler-server -- demo --exit
 }

@@ -236,7 +236,7 @@ CREATE INDEX workspaces_owner ON workspaces (owner_id) WHERE owner_id IS NOT NUL
 -- The current state of a workspace is its newest version that is final and not recovered.
 CREATE TABLE state_versions (
   id {pk}, uid {uuid} NOT NULL, created_at {time} NOT NULL, created_by {id} REFERENCES users (id),
-  workspace_id {id} NOT NULL REFERENCES workspaces (id), serial {int}, lineage {text}, md5 {text}, size {int} NOT NULL,
+  workspace_id {id} NOT NULL REFERENCES workspaces (id), serial {int}, lineage {text}, sha256 {text} NOT NULL, size {int} NOT NULL,
   blob_id {id} REFERENCES blobs (id), job_id {id}, attempt {int}, beat {int}, status {text} NOT NULL, origin {text} NOT NULL
 );
 CREATE UNIQUE INDEX state_versions_uid ON state_versions (uid);

@@ -6,7 +6,8 @@
 #   tests/podman.sh stop DIR    kills its containers, stops it and removes DIR
 #
 # Images: localhost/busybox:1 (a shell, started by `CMD ["/bin/echo", "from the image"]`) and localhost/empty:1
-# (one file, nothing to execute). DIR/registry holds the address of the registry, which has busybox:1 too.
+# (one file, nothing to execute). DIR/registry holds the address of the registry, which has busybox:1 too, and
+# DIR/private that of another with the same images, which wants the user "reader" and the password "open sesame".
 set -euo pipefail
 export LC_ALL=C
 
@@ -29,32 +30,33 @@ is_free() {
     ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Starts the registry on a free port and waits until it answers.
+# Starts a registry on a free port and waits until it answers. NAME: what its files are called. AUTH: who may read.
 start_registry() {
-    local dir=$1 port
+    local dir=$1 name=$2 auth=$3 port
     for _ in 1 2 3 4 5 6 7 8; do
         # Below 32768, where the system takes the ports of outgoing connections from.
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         is_free "$port" || continue
-        cat >"$dir/registry.yml" <<CONF
+        cat >"$dir/$name.yml" <<CONF
 version: 0.1
 log: {level: error}
 storage: {filesystem: {rootdirectory: $dir/registry-data}}
 http: {addr: 127.0.0.1:$port}
+$auth
 CONF
-        docker-registry serve "$dir/registry.yml" >"$dir/registry.log" 2>&1 </dev/null &
-        echo $! >"$dir/registry.pid"
+        docker-registry serve "$dir/$name.yml" >"$dir/$name.log" 2>&1 </dev/null &
+        echo $! >"$dir/$name.pid"
         for _ in $(seq 200); do
             if ! is_free "$port"; then
-                printf '127.0.0.1:%s\n' "$port" >"$dir/registry"
+                printf '127.0.0.1:%s\n' "$port" >"$dir/$name"
                 return
             fi
-            kill -0 "$(cat "$dir/registry.pid")" 2>/dev/null || break
+            kill -0 "$(cat "$dir/$name.pid")" 2>/dev/null || break
             sleep 0.05
         done
     done
-    cat "$dir/registry.log" >&2
-    fail 'the registry did not start'
+    cat "$dir/$name.log" >&2
+    fail "the $name did not start"
 }
 
 start() {
@@ -82,9 +84,14 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
     printf '[storage]\ndriver = "vfs"\ngraphroot = "%s/root"\nrunroot = "%s/run"\n' "$dir" "$dir" >"$dir/storage.conf"
-    start_registry "$dir"
-    printf 'unqualified-search-registries = []\n[[registry]]\nlocation = "%s"\ninsecure = true\n' \
-        "$(cat "$dir/registry")" >"$dir/registries.conf"
+    start_registry "$dir" registry ''
+    # shellcheck disable=SC2016
+    printf '%s\n' 'reader:$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW' >"$dir/htpasswd"
+    start_registry "$dir" private "auth: {htpasswd: {realm: private, path: $dir/htpasswd}}"
+    {
+        echo 'unqualified-search-registries = []'
+        printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$(cat "$dir/registry")" "$(cat "$dir/private")"
+    } >"$dir/registries.conf"
 
     mkdir -p "$dir/image/bin" "$dir/image/tmp"
     cp "$(command -v busybox)" "$dir/image/bin/busybox"
@@ -123,7 +130,7 @@ stop() {
     local dir=$1
     [ -f "$dir/containers.conf" ] || return 0
     dir=$(cd "$dir" && pwd -P)
-    for pid in "$dir/pid" "$dir/registry.pid"; do
+    for pid in "$dir/pid" "$dir/registry.pid" "$dir/private.pid"; do
         [ -f "$pid" ] && kill "$(cat "$pid")" 2>/dev/null || true
     done
     own_podman "$dir" rm --all --force --time 0 >/dev/null 2>&1 ||
@@ -131,6 +138,7 @@ stop() {
     umount -R "$dir/root" 2>/dev/null || true
     # Only what start made: a mistyped directory must not be emptied.
     rm -rf "$dir"/{root,run,tmp,image,empty,pid,podman.sock} "$dir"/registry{,-data,.yml,.log,.pid} \
+        "$dir"/private{,.yml,.log,.pid} "$dir/htpasswd" \
         "$dir"/{containers,storage,registries}.conf "$dir"/{images,service}.log
     rmdir "$dir" 2>/dev/null || true
 }

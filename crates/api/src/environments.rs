@@ -33,7 +33,12 @@ struct View<'a> {
     pull: Option<Pull>,
     credential_id: Option<Id<Credential>>,
     managed: bool,
-    spec: SpecView<'a>,
+    spec: RunView<'a>,
+    pinned_digest: Option<&'a str>,
+    seen_digest: Option<&'a str>,
+    seen_at: Option<Timestamp>,
+    /// The last job has met another image under this name than the pinned one.
+    drift: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
     created_by: Option<Id<User>>,
@@ -43,7 +48,7 @@ struct View<'a> {
 
 /// [`RunSpec`] with every key, the unset ones as null.
 #[derive(Serialize)]
-struct SpecView<'a> {
+pub(crate) struct RunView<'a> {
     command: Option<&'a str>,
     args: Option<&'a str>,
     working_dir: Option<&'a str>,
@@ -73,7 +78,11 @@ impl<'a> View<'a> {
             pull: row.pull,
             credential_id: row.credential_id,
             managed: row.managed,
-            spec: SpecView::of(&row.spec),
+            spec: RunView::of(&row.spec),
+            pinned_digest: row.pinned_digest.as_deref(),
+            seen_digest: row.seen_digest.as_deref(),
+            seen_at: row.seen_at,
+            drift: row.pinned_digest.is_some() && row.seen_digest.is_some() && row.pinned_digest != row.seen_digest,
             created_at: row.created_at,
             updated_at: row.updated_at,
             created_by: row.created_by,
@@ -83,8 +92,8 @@ impl<'a> View<'a> {
     }
 }
 
-impl<'a> SpecView<'a> {
-    fn of(spec: &'a RunSpec) -> Self {
+impl<'a> RunView<'a> {
+    pub(crate) fn of(spec: &'a RunSpec) -> Self {
         let RunSpec { command, args, working_dir, env, create_home, stdin, tty } = spec;
         let var = |EnvVar { name, value, description }: &'a EnvVar| VarView {
             name,
@@ -128,8 +137,8 @@ impl FromFields for EnvironmentPatch {
             Patch::Clear => Patch::Clear,
             Patch::Set(pull) => Patch::Set(pull.0),
         };
-        let credential = fields.patch("credential_id");
-        Some(Self { name, description, image, pull, credential, spec: fields.given("spec") })
+        let (credential, pinned_digest) = (fields.patch("credential_id"), fields.patch("pinned_digest"));
+        Some(Self { name, description, image, pull, credential, pinned_digest, spec: fields.given("spec") })
     }
 }
 

@@ -20,6 +20,7 @@ mod state;
 mod templates;
 mod throttle;
 mod tokens;
+mod workspaces;
 
 pub use errors::render_outer;
 pub use router::router;

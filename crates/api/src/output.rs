@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use chandler_core::Error;
 use chandler_model::paging::Page;
 use chandler_wire::{etag, paging};
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -17,6 +17,16 @@ pub(crate) fn json(status: StatusCode, view: &impl Serialize) -> Outcome {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// Bytes as they are.
+pub(crate) fn bytes(media: &'static str, bytes: Vec<u8>) -> Outcome {
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    // A job may have written what looks like a page: no browser shall take it for one.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }
 

@@ -7,7 +7,9 @@ use chandler_core::Core;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::Api;
-use crate::{credential_types, credentials, environments, failure, jobs, me, organizations, templates, tokens};
+use crate::{
+    credential_types, credentials, environments, failure, jobs, me, organizations, templates, tokens, workspaces,
+};
 
 /// The routes below `/api/v1`, without the generic layers: the server puts `chandler_wire::layers` around them, with
 /// [`render_outer`](crate::render_outer). Log streams end when `stop` fires.
@@ -33,10 +35,24 @@ pub fn router(core: Core, stop: CancellationToken) -> Router {
         .route("/templates/{id}", get(templates::show).patch(templates::update).delete(templates::delete))
         // Work.
         .route("/jobs", get(jobs::list).post(jobs::launch))
-        .route("/jobs/{id}", get(jobs::show))
+        .route("/jobs/{id}", get(jobs::show).delete(jobs::delete))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/jobs/{id}/suspend", post(jobs::suspend))
+        .route("/jobs/{id}/resume", post(jobs::resume))
+        .route("/jobs/{id}/approve", post(jobs::approve))
+        .route("/jobs/{id}/reject", post(jobs::reject))
         .route("/jobs/{id}/history", get(jobs::history))
         .route("/jobs/{id}/log", get(jobs::log))
+        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/jobs/{id}/steps", get(jobs::steps))
+        .route("/jobs/{id}/steps/{n}/files/{name}", get(jobs::file))
+        // What flows are applied to.
+        .route("/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/workspaces/{id}", get(workspaces::show).patch(workspaces::update).delete(workspaces::delete))
+        .route("/workspaces/{id}/lock", post(workspaces::lock))
+        .route("/workspaces/{id}/unlock", post(workspaces::unlock))
+        .route("/workspaces/{id}/states", get(workspaces::states))
+        .route("/workspaces/{id}/states/{state}/content", get(workspaces::state_content))
         .layer(from_fn(failure::word))
         .with_state(Api::new(core, stop));
     Router::new().nest("/api/v1", routes)

@@ -8,6 +8,7 @@ use chandler_model::kinds::{Action, Kind, Place};
 use chandler_model::organizations::Organization;
 use chandler_model::paging::{Page, PageRequest};
 use chandler_model::run_spec::RunSpec;
+use chandler_model::templates::TEXT_MAX;
 use chandler_model::{Id, Json, Patch, names};
 use chandler_store::environments::{self, NewEnvironment};
 
@@ -40,6 +41,8 @@ pub struct EnvironmentPatch {
     pub description: Patch<String>,
     pub image: Patch<String>,
     pub pull: Patch<Pull>,
+    /// The only image that may run under this name.
+    pub pinned_digest: Patch<String>,
     pub credential: Patch<Id<Credential>>,
     pub spec: Option<RunSpec>,
 }
@@ -62,7 +65,7 @@ impl Core {
         let name = check.take("name", names::check_name(&input.name));
         let description = check.take("description", optional_text(input.description, names::DESCRIPTION_MAX));
         let image = check.take("image", input.image.as_deref().map(check_image).transpose());
-        check_spec(&mut check, &input.spec);
+        check_run(&mut check, "spec", &input.spec);
         check.done()?;
         let credential_id = match input.credential {
             Some(id) => Some(self.registry_credential(cx, id, place.organization()).await?),
@@ -124,8 +127,11 @@ impl Core {
         if let Some(image) = patch.image.as_set() {
             check.take("image", check_image(image));
         }
+        if let Some(digest) = patch.pinned_digest.as_set() {
+            check.take("pinned_digest", check_digest(digest));
+        }
         if let Some(spec) = &patch.spec {
-            check_spec(&mut check, spec);
+            check_run(&mut check, "spec", spec);
         }
         check.done()?;
         // What is not changed is not checked again.
@@ -149,6 +155,10 @@ impl Core {
                 row.pinned_digest = None;
                 row.seen_digest = None;
                 row.seen_at = None;
+            }
+            row.pinned_digest = patch.pinned_digest.clone().apply(row.pinned_digest);
+            if row.pinned_digest.is_some() && row.image.is_none() {
+                return Err(Error::field("pinned_digest", Code::Format { rule: "needs image" }));
             }
             row.pull = patch.pull.clone().apply(row.pull);
             row.credential_id = patch.credential.clone().apply(row.credential_id);
@@ -212,7 +222,7 @@ pub(crate) fn organization_vanished(error: Error, made: Kind) -> Error {
 }
 
 /// A container image reference is kept as given; only what no registry could mean is refused.
-fn check_image(image: &str) -> Result<String, Code> {
+pub(crate) fn check_image(image: &str) -> Result<String, Code> {
     if image.is_empty() {
         return Err(Code::Blank);
     }
@@ -223,22 +233,49 @@ fn check_image(image: &str) -> Result<String, Code> {
     Ok(image.to_owned())
 }
 
-fn check_spec(check: &mut Check, spec: &RunSpec) {
-    for (i, var) in spec.env.iter().enumerate() {
-        let path = format!("spec.env.{i}.name");
+/// Checks how a container is run; `at` is where the request says it.
+pub(crate) fn check_run(check: &mut Check, at: &str, run: &RunSpec) {
+    let nul = Code::Format { rule: "must not contain the character NUL" };
+    let texts = [("command", &run.command), ("args", &run.args), ("working_dir", &run.working_dir)];
+    for (name, text) in texts {
+        let Some(text) = text else { continue };
+        let path = format!("{at}.{name}");
+        check.require(text.len() <= TEXT_MAX, path.as_str(), Code::TooLong { max: TEXT_MAX });
+        check.require(!text.contains('\0'), path.as_str(), nul.clone());
+        // Quotes and backslashes as a POSIX shell has them.
+        let splits = name == "working_dir" || shlex::split(text).is_some();
+        check.require(splits, path, Code::Format { rule: "has a quote or a backslash that is left open" });
+    }
+    for (i, var) in run.env.iter().enumerate() {
+        let path = format!("{at}.env.{i}.name");
         check.require(!var.name.is_empty(), path.as_str(), Code::Blank);
         check.require(
             !var.name.contains(['=', '\0']),
             path.as_str(),
             Code::Format { rule: "must not contain `=` or NUL" },
         );
-        let first = spec.env.iter().position(|other| other.name == var.name);
+        let first = run.env.iter().position(|other| other.name == var.name);
         check.require(first == Some(i), path, Code::NotUnique);
+        for (name, text) in [("value", &var.value), ("description", &var.description)] {
+            let text = text.as_deref().unwrap_or_default();
+            let path = format!("{at}.env.{i}.{name}");
+            check.require(text.len() <= TEXT_MAX, path.as_str(), Code::TooLong { max: TEXT_MAX });
+            check.require(!text.contains('\0'), path, nul.clone());
+        }
     }
-    if let Some(dir) = &spec.working_dir {
-        check.require(dir.starts_with('/'), "spec.working_dir", Code::Format { rule: "must be an absolute path" });
+    if let Some(dir) = &run.working_dir {
+        let rule = "must be an absolute path";
+        check.require(dir.starts_with('/'), format!("{at}.working_dir"), Code::Format { rule });
     }
-    check.require(spec.tty != Some(true) || spec.stdin == Some(true), "spec.tty", Code::Format { rule: "needs stdin" });
+    let rule = "needs stdin";
+    check.require(run.tty != Some(true) || run.stdin == Some(true), format!("{at}.tty"), Code::Format { rule });
+}
+
+/// The digest of an image as registries write it.
+fn check_digest(digest: &str) -> Result<(), Code> {
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    let fits = hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if fits { Ok(()) } else { Err(Code::Format { rule: "must be `sha256:` and 64 digits of 0-9 and a-f" }) }
 }
 
 fn gone(action: Action) -> Error {

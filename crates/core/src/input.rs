@@ -27,6 +27,18 @@ pub(crate) fn expect_version(named: Option<i64>, present: i64) -> Result<()> {
     }
 }
 
+/// Characters of a caller's own key that the path of a wrong field repeats.
+const SHOWN_MAX: usize = 64;
+
+/// A caller's own key as a part of the path of a wrong field.
+pub(crate) fn shown(key: &str) -> String {
+    let mut shown: String = key.chars().take(SHOWN_MAX).collect();
+    if shown.len() < key.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// The wrong fields of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
@@ -58,5 +70,13 @@ impl Check {
     /// Whether nothing was wrong.
     pub(crate) fn done(self) -> Result<()> {
         if self.errors.is_empty() { Ok(()) } else { Err(Kind::Invalid(self.errors).into()) }
+    }
+
+    /// Paths and codes without their numbers: `name Blank, spec.retries Range`.
+    #[cfg(test)]
+    pub(crate) fn told(self) -> String {
+        let word = |code: &Code| format!("{code:?}").split(' ').next().unwrap_or_default().to_owned();
+        let told: Vec<String> = self.errors.iter().map(|e| format!("{} {}", e.path, word(&e.code))).collect();
+        told.join(", ")
     }
 }

@@ -72,7 +72,9 @@ impl Tags {
 mod tests {
     use super::*;
 
-    fn tags(pairs: &[(&str, &str)]) -> Tags {
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    fn tags(pairs: Pairs<'_>) -> Tags {
         let map = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Tags::merged([&map], "A")
     }
@@ -80,7 +82,7 @@ mod tests {
     /// The table of the Coder contract 7.2.
     #[test]
     fn a_worker_runs_what_fits_it() {
-        let table: [(&[(&str, &str)], &[(&str, &str)], bool); 7] = [
+        let table: [(Pairs<'_>, Pairs<'_>, bool); 7] = [
             (&[], &[], true),
             (&[("region", "n"), ("dc", "1")], &[("region", "n")], true),
             (&[("region", "n")], &[("region", "n"), ("dc", "1")], false),

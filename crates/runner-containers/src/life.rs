@@ -119,7 +119,6 @@ impl Job<'_> {
     /// Tells how it ended; returns the last event.
     async fn ended(&self, life: &Life, code: i32) -> Event {
         if code != 0 && !life.wanted {
-            // Init processes say it with codes of their own.
             let image = &self.image.reference;
             let missing = missing(&life.docker, &life.id, &self.work.program, self.setup, image, Some(code)).await;
             if let Some((fault, reason)) = missing {

@@ -6,10 +6,11 @@ use bollard::query_parameters::{ContainerArchiveInfoOptions, InspectContainerOpt
 use chandler_model::jobs::Fault;
 use chandler_runner::recipe::Program;
 
+use crate::archive::DIR;
 use crate::setup::Setup;
 
 /// As shells say that a command was not found.
-pub(crate) const NOT_FOUND: i32 = 127;
+const NOT_FOUND: i32 = 127;
 /// Where programs are looked for if the image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -29,23 +30,25 @@ pub(crate) async fn missing(
         Program::Image(_) => &[],
     };
     let is_script = matches!(program, Program::Recipe(_)) && tools.is_empty();
-    if let Some(command) = command.filter(|command| command.starts_with('/'))
-        && (is_script || code.is_none_or(|code| code == NOT_FOUND))
+    // Init processes say that they found no program with codes of their own. A file of the recipe was there.
+    if let Some(command) = command.filter(|command| command.starts_with('/') && !command.starts_with(DIR))
         && !is_there(docker, id, command).await
     {
         let script = format!("The interpreter {command} of the script is not in the image {image}.");
         return Some((Fault::Work, if is_script { script } else { plain(command) }));
     }
-    if code.is_some_and(|code| code != NOT_FOUND) {
+    let bare = command.filter(|command| !command.contains('/'));
+    let by_shell = code.is_none_or(|code| code == NOT_FOUND);
+    if bare.is_none() && (tools.is_empty() || !by_shell) {
         return None;
     }
     let folders = search_path(docker, id).await;
-    for tool in tools {
+    for tool in tools.iter().filter(|tool| by_shell || bare.is_some_and(|bare| tool.names.contains(bare))) {
         if !any_is_there(docker, id, &folders, &tool.names).await {
             return Some((Fault::Platform, plain(tool.names.first().map_or("", String::as_str))));
         }
     }
-    let bare = command.filter(|command| !command.contains('/'))?;
+    let bare = bare?;
     let there = any_is_there(docker, id, &folders, std::slice::from_ref(bare)).await;
     (!there).then(|| (Fault::Work, plain(bare)))
 }

@@ -6,7 +6,8 @@ use chandler_core::jobs::link::RegistryLogin;
 /// Where images come from whose name says nothing.
 const DOCKER_HUB: &str = "docker.io";
 /// Its other names.
-const DOCKER_HUB_NAMES: [&str; 4] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
+const DOCKER_HUB_NAMES: [&str; 5] =
+    [DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];
 
 /// The authority of the registry that a reference names, with its port; `docker.io` for none.
 #[must_use]

@@ -25,7 +25,12 @@ impl Setup {
     pub(crate) fn of(work: &Work) -> Result<Self, (Fault, String)> {
         let mut setup = match &work.program {
             Program::Recipe(recipe) => of_recipe(recipe),
-            Program::Image(spec) => of_spec(spec),
+            Program::Image(own) => of_spec(&own.run).map(|mut setup| {
+                for (name, value) in &own.env {
+                    set(&mut setup.env, name, value);
+                }
+                setup
+            }),
         }
         .map_err(|reason| (Fault::Platform, reason))?;
         set(&mut setup.env, "CHANDLER_JOB_ID", &work.job.to_string());
@@ -102,8 +107,8 @@ mod tests {
     use super::*;
     use chandler_model::run_spec::EnvVar;
 
-    fn refused(spec: RunSpec) -> String {
-        of_spec(&spec).unwrap_err()
+    fn refused(spec: &RunSpec) -> String {
+        of_spec(spec).unwrap_err()
     }
 
     #[test]
@@ -134,13 +139,13 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused() {
         let text = |text: &str| Some(text.to_owned());
-        let create_home = refused(RunSpec { create_home: Some(true), ..RunSpec::default() });
+        let create_home = refused(&RunSpec { create_home: Some(true), ..RunSpec::default() });
         assert_eq!(create_home, "The field create_home cannot be honoured by this worker.");
         assert!(of_spec(&RunSpec { create_home: Some(false), ..RunSpec::default() }).is_ok());
-        assert!(refused(RunSpec { tty: Some(true), ..RunSpec::default() }).contains("stdin"));
-        assert!(refused(RunSpec { command: text("echo 'x"), ..RunSpec::default() }).contains("quote"));
-        assert!(refused(RunSpec { command: text(" "), ..RunSpec::default() }).contains("no program"));
-        assert!(refused(RunSpec { args: text("\""), ..RunSpec::default() }).contains("quote"));
-        assert!(refused(RunSpec { working_dir: text("tmp"), ..RunSpec::default() }).contains("absolute"));
+        assert!(refused(&RunSpec { tty: Some(true), ..RunSpec::default() }).contains("stdin"));
+        assert!(refused(&RunSpec { command: text("echo 'x"), ..RunSpec::default() }).contains("quote"));
+        assert!(refused(&RunSpec { command: text(" "), ..RunSpec::default() }).contains("no program"));
+        assert!(refused(&RunSpec { args: text("\""), ..RunSpec::default() }).contains("quote"));
+        assert!(refused(&RunSpec { working_dir: text("tmp"), ..RunSpec::default() }).contains("absolute"));
     }
 }

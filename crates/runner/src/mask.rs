@@ -20,6 +20,9 @@ pub const SHORTEST: usize = 4;
 /// Tools print JSON that holds JSON, and pass it on in JSON of their own.
 const JSON_DEPTH: usize = 3;
 
+/// Of a longer value only the text itself is looked for, line by line: all looks of it would take too much memory.
+const LONG: usize = 8 * 1024;
+
 /// What is to be hidden, shared by all streams of a job.
 #[derive(Clone)]
 pub struct Mask {
@@ -50,17 +53,18 @@ impl fmt::Debug for Masked {
 
 impl Mask {
     /// A mask for these secrets. Lines of a secret of several lines are hidden one by one too, because tools print them
-    /// so.
+    /// so; of a value of more than 8 KiB nothing but its lines is.
     ///
     /// # Errors
     /// There are too many or too long secrets to look for at once.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, BuildError> {
         let mut patterns = BTreeSet::new();
         for secret in secrets {
-            for part in std::iter::once(secret).chain(secret.split(|byte| matches!(byte, b'\n' | b'\r'))) {
-                if part.len() >= SHORTEST {
-                    patterns.extend(looks(part));
-                }
+            let lines = secret.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.len() >= SHORTEST);
+            if secret.len() > LONG {
+                patterns.extend(lines.map(<[u8]>::to_vec));
+            } else if secret.len() >= SHORTEST {
+                patterns.extend(std::iter::once(secret).chain(lines).flat_map(looks));
             }
         }
         let patterns: Arc<[Vec<u8>]> = patterns.into_iter().collect();
@@ -283,6 +287,13 @@ mod tests {
         assert_eq!(stream.feed(b"ond"), b"second");
         assert_eq!(stream.feed(b"se"), b"");
         assert_eq!(stream.end(), b"se");
+    }
+
+    #[test]
+    fn of_a_long_value_the_lines_are_hidden() {
+        let bundle: String = (0..1000).map(|n| format!("line number {n:06}\n")).collect();
+        let shown = masked(&[&bundle], &format!("head\n{bundle}tail"));
+        assert_eq!(shown, format!("head\n{}tail", "[hidden]\n".repeat(1000)));
     }
 
     proptest! {

@@ -17,7 +17,15 @@ pub enum Program {
     /// Files of ours and a command of ours.
     Recipe(Recipe),
     /// What the image itself brings, changed by this. Only containers can.
-    Image(RunSpec),
+    Image(Own),
+}
+
+/// The program of an image.
+#[derive(Clone, Default)]
+pub struct Own {
+    pub run: RunSpec,
+    /// Further variables, in the place of those of the same name. Secrets may be among them.
+    pub env: Vec<(String, String)>,
 }
 
 impl Program {
@@ -106,6 +114,13 @@ impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What is in it may be a secret.
         write!(f, "{} ({} bytes)", self.path, self.bytes.len())
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.env.iter().map(|(name, _)| name).collect::<Vec<_>>();
+        f.debug_struct("Own").field("run", &self.run).field("env", &names).finish()
     }
 }
 

@@ -16,6 +16,7 @@ pub fn statements() -> Vec<&'static dyn Catalogued> {
         crate::grants::STATEMENTS,
         crate::jobs::attempts::STATEMENTS,
         crate::jobs::keys::STATEMENTS,
+        crate::jobs::look::STATEMENTS,
         crate::jobs::queue::STATEMENTS,
         crate::jobs::rows::STATEMENTS,
         crate::jobs::steps::STATEMENTS,

@@ -18,10 +18,12 @@ pub struct Held {
     pub job_id: Option<Id<Job>>,
     pub attempt: Option<i64>,
     pub beat: Option<i64>,
+    /// Tells contents apart.
+    pub sha256: Option<String>,
     pub blob_id: Option<Id<Blob>>,
 }
 
-record!(Held { id, job_id, attempt, beat, blob_id });
+record!(Held { id, job_id, attempt, beat, sha256, blob_id });
 
 static CURRENT: Sql<Held> = Sql::new(
     "SELECT {columns} FROM state_versions WHERE workspace_id = $1 AND status = 'final' AND origin <> 'recovered' \
@@ -30,13 +32,15 @@ static CURRENT: Sql<Held> = Sql::new(
 static OF_ATTEMPT: Sql<Held> = Sql::new(
     "SELECT {columns} FROM state_versions WHERE job_id = $1 AND attempt = $2 AND origin = $3 ORDER BY id DESC LIMIT 1",
 );
+static LAST_BEAT: Sql<Option<i64>> =
+    Sql::new("SELECT max(beat) FROM state_versions WHERE job_id = $1 AND attempt = $2");
 static INSERT: Sql<i64> = Sql::new(
-    "INSERT INTO state_versions (uid, created_at, created_by, workspace_id, serial, lineage, md5, size, blob_id, \
+    "INSERT INTO state_versions (uid, created_at, created_by, workspace_id, serial, lineage, sha256, size, blob_id, \
      job_id, attempt, beat, status, origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'final', $13) \
      RETURNING id",
 );
 static REPLACE: Sql<()> = Sql::new(
-    "UPDATE state_versions SET created_at = $2, serial = $3, lineage = $4, md5 = $5, size = $6, blob_id = $7, beat = $8 \
+    "UPDATE state_versions SET created_at = $2, serial = $3, lineage = $4, sha256 = $5, size = $6, blob_id = $7, beat = $8 \
      WHERE id = $1",
 );
 static TAKE_AS_BASE: Sql<()> = Sql::new("UPDATE jobs SET base_state_id = $2, base_turn = $3 WHERE id = $1");
@@ -51,7 +55,7 @@ static FIND: Sql<StateVersion> = Sql::new("SELECT {columns} FROM state_versions 
 static BLOB_OF: Sql<Option<i64>> = Sql::new("SELECT blob_id FROM state_versions WHERE id = $1");
 
 pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&CURRENT, &OF_ATTEMPT, &INSERT, &REPLACE, &TAKE_AS_BASE, &BASE, &TAKEN_SINCE, &LIST, &FIND, &BLOB_OF];
+    &[&CURRENT, &OF_ATTEMPT, &LAST_BEAT, &INSERT, &REPLACE, &TAKE_AS_BASE, &BASE, &TAKEN_SINCE, &LIST, &FIND, &BLOB_OF];
 
 /// What a job started from, and when in the order of turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,7 @@ pub struct New<'a> {
     pub workspace: Id<Workspace>,
     pub serial: Option<i64>,
     pub lineage: Option<&'a str>,
-    pub md5: &'a str,
+    pub sha256: &'a str,
     /// Bytes in clear.
     pub size: i64,
     pub blob: Id<Blob>,
@@ -88,6 +92,11 @@ pub async fn of_attempt(tx: &mut Tx, job: Id<Job>, attempt: i64, origin: Origin)
     tx.optional(&OF_ATTEMPT, &[job.into(), attempt.into(), origin.into()]).await
 }
 
+/// The latest beat with which an attempt has handed something in.
+pub async fn last_beat(tx: &mut Tx, job: Id<Job>, attempt: i64) -> Result<Option<i64>> {
+    tx.one(&LAST_BEAT, &[job.into(), attempt.into()]).await
+}
+
 pub async fn insert(tx: &mut Tx, uid: Uid, at: Timestamp, new: &New<'_>) -> Result<Id<StateVersion>> {
     let (job, attempt, beat) = match new.job {
         Some((job, attempt, beat)) => (Some(job), Some(attempt), Some(beat)),
@@ -100,7 +109,7 @@ pub async fn insert(tx: &mut Tx, uid: Uid, at: Timestamp, new: &New<'_>) -> Resu
         new.workspace.into(),
         new.serial.into(),
         new.lineage.into(),
-        new.md5.into(),
+        new.sha256.into(),
         new.size.into(),
         new.blob.into(),
         job.into(),
@@ -118,7 +127,7 @@ pub async fn replace(tx: &mut Tx, id: Id<StateVersion>, at: Timestamp, beat: i64
         at.into(),
         new.serial.into(),
         new.lineage.into(),
-        new.md5.into(),
+        new.sha256.into(),
         new.size.into(),
         new.blob.into(),
         beat.into(),

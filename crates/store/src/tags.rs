@@ -29,6 +29,8 @@ pub async fn intern(tx: &mut Tx, tags: &Tags) -> Result<Id<TagSet>> {
     if let Some(id) = tx.optional(&FIND, &[canonical.as_str().into()]).await? {
         return Ok(Id::new(id));
     }
+    // One maker at a time: ids become visible in their order, so whoever has seen one has seen all before it.
+    tx.lock("tag_sets").await?;
     let Some(id) = tx.optional(&INSERT, &[canonical.as_str().into()]).await? else {
         // Somebody else made it meanwhile.
         return Ok(Id::new(tx.one(&FIND, &[canonical.as_str().into()]).await?));

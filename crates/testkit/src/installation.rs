@@ -6,7 +6,7 @@ use anyhow::Result;
 use chandler_core::bootstrap::FirstStart;
 use chandler_core::jobs::{Settings, Timing};
 use chandler_core::secrets::Sealer;
-use chandler_core::{Core, Cx, Parts, SystemClock};
+use chandler_core::{Clock, Core, Cx, Parts, SystemClock};
 use chandler_model::kinds::Dialect;
 use chandler_model::organizations::Organization;
 use chandler_store::seam::{DbConfig, Engine, Synchronous};
@@ -27,6 +27,7 @@ pub const FASTER: u32 = 20;
 pub struct Installation {
     pub core: Core,
     pub config: DbConfig,
+    clock: Arc<dyn Clock>,
     _guard: Guard,
 }
 
@@ -44,6 +45,14 @@ impl Installation {
     /// # Errors
     /// As [`Self::new`].
     pub async fn with(engine: Engine, jobs: Settings) -> Result<Self> {
+        Self::with_clock(engine, jobs, Arc::new(SystemClock)).await
+    }
+
+    /// A new one that lives by this clock.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub async fn with_clock(engine: Engine, jobs: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let checksum = checksum();
         let (config, guard) = match engine {
             Engine::Sqlite => {
@@ -58,9 +67,9 @@ impl Installation {
             }
         };
         let config = DbConfig { synchronous: Synchronous::Off, readers: 2, pool_size: 8, ..config };
-        let core = core(Db::open(&config).await?, jobs);
+        let core = core(Db::open(&config).await?, jobs, Arc::clone(&clock));
         core.db().load_constraints().await?;
-        Ok(Self { core, config, _guard: guard })
+        Ok(Self { core, config, clock, _guard: guard })
     }
 
     /// Another process on the same database, as far as the database can tell.
@@ -68,7 +77,7 @@ impl Installation {
     /// # Errors
     /// The database cannot be opened again.
     pub async fn replica(&self) -> Result<Core> {
-        let core = core(Db::open(&self.config).await?, self.core.job_settings().clone());
+        let core = core(Db::open(&self.config).await?, self.core.job_settings().clone(), Arc::clone(&self.clock));
         core.db().load_constraints().await?;
         Ok(core)
     }
@@ -113,7 +122,8 @@ pub async fn on_both_engines(test: impl AsyncFn(Installation) -> Result<()>) {
 pub async fn on_both_engines_with(jobs: Settings, test: impl AsyncFn(Installation) -> Result<()>) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let run = async { test(Installation::with(engine, jobs.clone()).await?).await };
-        if let Err(error) = run.await {
+        // On the heap: some tests are long.
+        if let Err(error) = Box::pin(run).await {
             panic!("on {engine:?}: {error:?}");
         }
     }
@@ -125,14 +135,14 @@ pub fn settings() -> Settings {
     Settings { timing: Timing::default().divided_by(FASTER), ..Settings::default() }
 }
 
-fn core(db: Db, jobs: Settings) -> Core {
-    Core::new(Parts { db, clock: Arc::new(SystemClock), sealer: Sealer::new(MASTER_KEY), jobs })
+fn core(db: Db, jobs: Settings, clock: Arc<dyn Clock>) -> Core {
+    Core::new(Parts { db, clock, sealer: Sealer::new(MASTER_KEY), jobs })
 }
 
 /// Migrates and bootstraps an empty database: the template that tests copy.
 async fn make(config: &DbConfig) -> Result<()> {
     let db = Db::open(config).await?;
-    let core = core(db, settings());
+    let core = core(db, settings(), Arc::new(SystemClock));
     migrate::run(core.db(), core.now()).await?;
     anyhow::ensure!(core.master_key_fits().await?, "the first key of a database fits");
     let first = FirstStart {

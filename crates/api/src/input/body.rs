@@ -1,5 +1,7 @@
 //! Request bodies: JSON under the limits of `tree.rs`, read into the type that the handler wants.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{FromRequest, Request};
 use chandler_core::{Error, ErrorKind};
 use chandler_wire::body;
@@ -15,6 +17,10 @@ use crate::state::Api;
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
+/// A body that may be left out; then it is an empty object.
+#[derive(Debug)]
+pub(crate) struct MayBody<T>(pub(crate) T);
+
 /// A body that must not be there; an empty object passes for none.
 #[derive(Debug)]
 pub(crate) struct Empty;
@@ -28,6 +34,19 @@ impl<T: FromFields> FromRequest<Api> for Body<T> {
     async fn from_request(request: Request, _: &Api) -> Result<Self, Failure> {
         check_media(request.method(), request.headers())?;
         let (_, bytes) = body::read_request(request).await.map_err(unread)?;
+        Ok(Self(fields::read(tree::parse(&bytes)?)?))
+    }
+}
+
+impl<T: FromFields> FromRequest<Api> for MayBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &Api) -> Result<Self, Failure> {
+        let (parts, bytes) = body::read_request(request).await.map_err(unread)?;
+        if bytes.is_empty() {
+            return Ok(Self(fields::read(BTreeMap::new())?));
+        }
+        check_media(&parts.method, &parts.headers)?;
         Ok(Self(fields::read(tree::parse(&bytes)?)?))
     }
 }

@@ -88,6 +88,12 @@ impl Fields<'_> {
         }
     }
 
+    /// Passes over whatever has not been taken: what it means hangs on a field that is wrong. Always `None`.
+    pub(crate) fn leave_rest<T>(&mut self) -> Option<T> {
+        self.members.clear();
+        None
+    }
+
     fn take(&mut self, name: &str) -> Option<Node> {
         self.members.remove(name)
     }

@@ -12,10 +12,10 @@ mod query;
 mod read;
 mod tree;
 
-pub(crate) use body::{Body, Empty};
+pub(crate) use body::{Body, Empty, MayBody};
 pub(crate) use credential_inputs::InputsGiven;
 pub(crate) use fields::{Fields, FromFields};
-pub(crate) use path::Named;
+pub(crate) use path::{Named, Segments};
 pub(crate) use precondition::IfMatch;
 pub(crate) use query::Query;
 pub(crate) use read::{Referred, Within, Words};

@@ -1,10 +1,13 @@
 //! How one value is read, by the type that the field has. A value of another JSON type is a wrong type, never a guess.
 
+use std::collections::BTreeMap;
+
 use chandler_model::errors::{Code, FieldError, Path};
 use chandler_model::{Id, Word};
 use chandler_wire::paging;
+use serde_json::{Map, Value};
 
-use super::tree::Node;
+use super::tree::{self, Node};
 
 /// Most wrong fields that are told: a body of a hundred thousand unknown keys must not get as many answers.
 const WRONG_MAX: usize = 50;
@@ -135,6 +138,31 @@ impl<T: Read> Read for Vec<T> {
         let before = wrong.count();
         let read = items.into_iter().enumerate().filter_map(|(n, item)| T::read(item, &at.then(n), wrong)).collect();
         (wrong.count() == before).then_some(read)
+    }
+}
+
+/// Values by names of the client's own.
+impl<T: Read> Read for BTreeMap<String, T> {
+    fn read(node: Node, at: &Path, wrong: &mut Wrong) -> Option<Self> {
+        let Node::Object(members) = node else { return wrong.note(at, Code::WrongType { want: "object" }) };
+        let before = wrong.count();
+        let mut read = Self::new();
+        for (name, node) in members {
+            if let Some(value) = T::read(node, &at.then(tree::echo(&name)), wrong) {
+                read.insert(name, value);
+            }
+        }
+        (wrong.count() == before).then_some(read)
+    }
+}
+
+/// Any values by names of the client's own.
+impl Read for Map<String, Value> {
+    fn read(node: Node, at: &Path, wrong: &mut Wrong) -> Option<Self> {
+        match node.into_value() {
+            Value::Object(members) => Some(members),
+            _ => wrong.note(at, Code::WrongType { want: "object" }),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 
 use crate::failure::Unreadable;
 
@@ -23,12 +24,27 @@ pub(crate) enum Node {
     Bool(bool),
     Integer(i64),
     /// A number that is none of ours: with a fraction, an exponent, or beyond 64 bits.
-    OtherNumber,
+    OtherNumber(Number),
     Text(String),
     List(Vec<Node>),
     Object(BTreeMap<String, Node>),
     /// A parameter of a query string: its type is whatever the field wants.
     Parameter(String),
+}
+
+impl Node {
+    /// The value as it came, for fields that take any.
+    pub(super) fn into_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => value.into(),
+            Self::Integer(value) => value.into(),
+            Self::OtherNumber(value) => value.into(),
+            Self::Text(text) | Self::Parameter(text) => text.into(),
+            Self::List(items) => items.into_iter().map(Self::into_value).collect(),
+            Self::Object(members) => members.into_iter().map(|(key, value)| (key, value.into_value())).collect(),
+        }
+    }
 }
 
 /// Reads a body.
@@ -120,11 +136,11 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(i64::try_from(value).map_or(Node::OtherNumber, Node::Integer))
+        Ok(i64::try_from(value).map_or_else(|_| Node::OtherNumber(value.into()), Node::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-        Ok(Node::OtherNumber)
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
+        Number::from_f64(value).map(Node::OtherNumber).ok_or_else(|| E::custom("a number out of range"))
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Node, E> {
@@ -173,10 +189,10 @@ mod tests {
             ("a", Node::Null),
             ("b", Node::Bool(true)),
             ("c", Node::Integer(-7)),
-            ("d", Node::OtherNumber),
+            ("d", Node::OtherNumber(Number::from_f64(1.5).unwrap())),
             ("e", Node::Text("x".into())),
             ("f", Node::List(vec![Node::Integer(1), Node::Object(BTreeMap::new())])),
-            ("g", Node::OtherNumber),
+            ("g", Node::OtherNumber(u64::MAX.into())),
         ];
         assert_eq!(read, wanted.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
     }

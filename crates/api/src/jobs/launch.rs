@@ -1,7 +1,7 @@
 //! Starting a job, from a template or from content that comes with the request.
 
 use axum::extract::State;
-use chandler_core::jobs::{JobInput, What};
+use chandler_core::jobs::{JobInput, LaunchSecrets, What};
 use chandler_model::errors::Code;
 use http::StatusCode;
 
@@ -17,14 +17,18 @@ impl FromFields for JobInput {
         let what = what(fields);
         let (name, environment) = (fields.optional("name"), fields.optional("environment_id"));
         let priority: Option<Within<{ i64::MIN }, { i64::MAX }>> = fields.given("priority");
-        Some(Self {
-            name,
-            what: what?,
-            environment,
-            workspace: None,
-            secrets: chandler_core::jobs::LaunchSecrets::default(),
-            priority: priority.map_or(0, |priority| priority.0),
-        })
+        let workspace = fields.optional("workspace_id");
+        let secrets = fields.optional("secrets").unwrap_or_default();
+        let priority = priority.map_or(0, |priority| priority.0);
+        Some(Self { name, what: what?, environment, workspace, secrets, priority })
+    }
+}
+
+/// They come in here and go out nowhere.
+impl FromFields for LaunchSecrets {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let (env, files) = (fields.given("env"), fields.given("files"));
+        Some(Self { env: env.unwrap_or_default(), files: files.unwrap_or_default() })
     }
 }
 

@@ -4,7 +4,7 @@ use chandler_core::jobs::{LogReader, Mode};
 use chandler_core::{Core, Cx, Error};
 use chandler_model::ids::Selector;
 use chandler_model::jobs::Job;
-use chandler_model::logs::{Chunk, Stream};
+use chandler_model::logs::{Chunk, Level, Stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -20,6 +20,9 @@ const LOOK_BACK: i64 = 16;
 pub(super) struct Piece {
     pub(super) seq: i64,
     stream: Stream,
+    level: Level,
+    /// The step that wrote it.
+    step: Option<i64>,
     first_line: i64,
     first_byte: i64,
     at: Timestamp,
@@ -79,6 +82,6 @@ impl Log {
 }
 
 fn piece(chunk: &Chunk, stream: Stream, text: String) -> Piece {
-    let Chunk { seq, first_line, first_byte, at, .. } = *chunk;
-    Piece { seq, stream, first_line, first_byte, at, text }
+    let Chunk { seq, level, step, first_line, first_byte, at, .. } = *chunk;
+    Piece { seq, stream, level, step, first_line, first_byte, at, text }
 }

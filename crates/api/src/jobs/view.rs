@@ -5,6 +5,7 @@ use chandler_model::jobs::{Job, JobKind, LaunchType, Snapshot};
 use chandler_model::organizations::Organization;
 use chandler_model::templates::{Template, TemplateRevision};
 use chandler_model::users::User;
+use chandler_model::workspaces::{StateVersion, Workspace};
 use chandler_model::{Dialect, Id, Uid};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +22,11 @@ pub(super) struct View<'a> {
     template_id: Option<Id<Template>>,
     revision_id: Option<Id<TemplateRevision>>,
     environment_id: Option<Id<Environment>>,
+    workspace_id: Option<Id<Workspace>>,
+    /// The state that its latest attempt started from.
+    base_state_id: Option<Id<StateVersion>>,
+    parent_id: Option<Id<Job>>,
+    needs_job_id: Option<Id<Job>>,
     initiator_id: Option<Id<User>>,
     names: Names<'a>,
     dialect: Dialect,
@@ -34,6 +40,8 @@ pub(super) struct View<'a> {
     /// What its latest attempt ran in.
     image: Option<&'a str>,
     digest: Option<&'a str>,
+    /// The only digest that it may run.
+    pinned_digest: Option<&'a str>,
     attempt: i64,
     retries_left: i64,
     created_at: Timestamp,
@@ -41,6 +49,8 @@ pub(super) struct View<'a> {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     cancel_requested_at: Option<Timestamp>,
+    delete_requested_at: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
     log: Log,
 }
 
@@ -74,6 +84,10 @@ impl<'a> View<'a> {
             template_id: job.template_id,
             revision_id: job.revision_id,
             environment_id: job.environment_id,
+            workspace_id: job.workspace_id,
+            base_state_id: job.base_state_id,
+            parent_id: job.parent_id,
+            needs_job_id: job.needs_job_id,
             initiator_id: job.initiator_id,
             names: Names::of(&job.snapshot),
             dialect: job.dialect,
@@ -86,6 +100,7 @@ impl<'a> View<'a> {
             exit_code: job.exit_code,
             image: job.image.as_deref(),
             digest: job.digest.as_deref(),
+            pinned_digest: job.intent.image().and_then(|image| image.pin.as_deref()),
             attempt: job.attempt,
             retries_left: job.retries_left,
             created_at: job.created_at,
@@ -93,6 +108,8 @@ impl<'a> View<'a> {
             started_at: job.started_at,
             finished_at: job.finished_at,
             cancel_requested_at: job.cancel_requested_at,
+            delete_requested_at: job.delete_requested_at,
+            deleted_at: job.deleted_at,
             log: Log::of(job),
         }
     }

@@ -45,6 +45,23 @@ const TABLE: &[(&str, &str, u16, u16)] = &[
     ("POST", "/jobs/{id}/cancel", 404, 202),
     ("GET", "/jobs/{id}/history", 404, 200),
     ("GET", "/jobs/{id}/log", 404, 200),
+    ("DELETE", "/jobs/{id}", 404, 204),
+    ("POST", "/jobs/{id}/suspend", 404, 202),
+    ("POST", "/jobs/{id}/resume", 404, 200),
+    ("POST", "/jobs/{id}/approve", 404, 200),
+    ("POST", "/jobs/{id}/reject", 404, 200),
+    ("GET", "/jobs/{id}/events", 404, 200),
+    ("GET", "/jobs/{id}/steps", 404, 200),
+    ("GET", "/jobs/{id}/steps/{n}/files/{name}", 404, 200),
+    ("GET", "/workspaces", 200, 200),
+    ("POST", "/workspaces", 422, 201),
+    ("GET", "/workspaces/{id}", 404, 200),
+    ("PATCH", "/workspaces/{id}", 404, 200),
+    ("DELETE", "/workspaces/{id}", 404, 204),
+    ("POST", "/workspaces/{id}/lock", 404, 200),
+    ("POST", "/workspaces/{id}/unlock", 404, 200),
+    ("GET", "/workspaces/{id}/states", 404, 200),
+    ("GET", "/workspaces/{id}/states/{state}/content", 404, 200),
 ];
 
 /// The one answer that needs no log-in.
@@ -94,9 +111,43 @@ fn body(method: &str, route: &str, n: usize) -> Option<Value> {
         ("POST", "/credentials") => Some(json!({ "name": name, "type": "generic", "inputs": { "key": "secret" } })),
         ("POST", "/templates") => Some(json!({ "organization_id": 1, "name": name, "spec": spec })),
         ("POST", "/jobs") => Some(json!({ "organization_id": 1, "name": name, "spec": spec })),
+        ("POST", "/workspaces") => Some(json!({ "organization_id": 1, "name": name })),
+        ("POST", "/jobs/{id}/approve" | "/jobs/{id}/reject") => Some(json!({ "step": 1 })),
         ("PATCH", _) => Some(json!({ "description": "changed" })),
         _ => None,
     }
+}
+
+/// The path of a route to something new that the administrator may do this to.
+async fn path_to(server: &Server, method: &str, route: &str, n: usize) -> Result<String> {
+    let admin = async |ask| -> Result<()> {
+        let answer = server.call(Admin, ask).await?;
+        anyhow::ensure!(answer.status.is_success(), "{answer:?}");
+        Ok(())
+    };
+    let id = match (method, route) {
+        (_, "/") => return Ok(String::new()),
+        (_, "/jobs/{id}/approve" | "/jobs/{id}/reject") => {
+            let workspace = server.workspace(&format!("of {n}")).await?;
+            let steps = json!([{ "kind": "apply", "approval": true }]);
+            server.flow(workspace, &steps, 0).await?
+        }
+        (_, "/jobs/{id}/steps/{n}/files/{name}" | "/workspaces/{id}/states/{state}/content") => {
+            let left = server.leavings(&format!("of {n}")).await?;
+            let id = if route.starts_with("/jobs") { left.job } else { left.workspace };
+            let path = route.replace("{n}", "1").replace("{name}", "plan").replace("{state}", &left.state.to_string());
+            return Ok(path.replace("{id}", &id.to_string()));
+        }
+        _ if route.contains("{id}") => make(server, route, n).await?,
+        _ => return Ok(route.to_owned()),
+    };
+    match (method, route) {
+        ("DELETE", "/jobs/{id}") => admin(bare("POST", &format!("/jobs/{id}/cancel"))).await?,
+        (_, "/jobs/{id}/resume") => admin(bare("POST", &format!("/jobs/{id}/suspend"))).await?,
+        (_, "/workspaces/{id}/unlock") => admin(bare("POST", &format!("/workspaces/{id}/lock"))).await?,
+        _ => {}
+    }
+    Ok(route.replace("{id}", &id.to_string()))
 }
 
 /// A new row of the collection that a route speaks of, made by the administrator.
@@ -112,9 +163,8 @@ async fn make(server: &Server, route: &str, n: usize) -> Result<i64> {
 
 async fn call(server: &Server, who: Who, row: usize, n: usize) -> Result<Answer> {
     let (method, route, ..) = TABLE[row];
-    let id = if route.contains("{id}") { make(server, route, 1000 + n).await? } else { 0 };
+    let path = path_to(server, method, route, 1000 + n).await?;
     let before = server.counts().await?;
-    let path = if route == "/" { String::new() } else { route.replace("{id}", &id.to_string()) };
     let mut ask = bare(method, &path);
     if let Some(body) = body(method, route, n) {
         ask = ask.bytes(body.to_string()).header("content-type", "application/json");
@@ -147,7 +197,16 @@ async fn lists_of_somebody_without_rights_are_empty() {
         make(server, "/templates", 1).await?;
         make(server, "/jobs", 1).await?;
         make(server, "/credentials", 1).await?;
-        for list in ["/organizations", "/credential-types", "/credentials", "/environments", "/templates", "/jobs"] {
+        make(server, "/workspaces", 1).await?;
+        for list in [
+            "/organizations",
+            "/credential-types",
+            "/credentials",
+            "/environments",
+            "/templates",
+            "/jobs",
+            "/workspaces",
+        ] {
             let empty = json!({ "items": [], "next": null });
             assert_eq!(server.call(Stranger, get(list)).await?.json()?, empty, "{list}");
         }
@@ -175,11 +234,64 @@ async fn what_is_hidden_cannot_be_told_from_what_is_absent() {
         }
         let launch = |id: i64| server.call(Stranger, post("/jobs", &json!({ "template_id": id })));
         same(launch(template).await, launch(99).await).await?;
+        let left = server.leavings("left").await?;
+        for (there, absent) in [
+            (format!("/workspaces/{}", left.workspace), "/workspaces/99".to_owned()),
+            (format!("/workspaces/{}/states", left.workspace), "/workspaces/99/states".to_owned()),
+            (
+                format!("/workspaces/{}/states/{}/content", left.workspace, left.state),
+                "/workspaces/99/states/99/content".to_owned(),
+            ),
+            (format!("/jobs/{}/steps", left.job), "/jobs/99/steps".to_owned()),
+            (format!("/jobs/{}/steps/1/files/plan", left.job), "/jobs/99/steps/9/files/x".to_owned()),
+            (format!("/jobs/{}/events", left.job), "/jobs/99/events".to_owned()),
+        ] {
+            same(server.call(Stranger, get(&there)).await, server.call(Stranger, get(&absent)).await).await?;
+        }
         let inside = |id: i64| {
             let body = json!({ "organization_id": id, "name": "x" });
             async move { server.call(Stranger, post("/environments", &body)).await }
         };
         same(inside(1).await, inside(99).await).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_kind_of_template_and_job_is_the_administrators_alone() {
+    on_both(async |server| {
+        let workspace = server.workspace("w").await?;
+        for (kind, spec) in server.specs() {
+            let mut template = json!({ "organization_id": 1, "name": kind, "spec": spec });
+            let before = server.counts().await?;
+            assert_eq!(server.call(Stranger, post("/templates", &template)).await?.status, 422, "{kind}");
+            assert_eq!(server.counts().await?, before, "{kind}");
+            let id = server.call(Admin, post("/templates", &template)).await?.id()?;
+            template["workspace_id"] = if kind == "flow" { json!(workspace) } else { Value::Null };
+            let from = json!({ "template_id": id, "workspace_id": template["workspace_id"] });
+            let mut jobs = Vec::new();
+            for launch in [&from, &template] {
+                let before = server.counts().await?;
+                assert_eq!(server.call(Stranger, post("/jobs", launch)).await?.status, 422, "{kind}");
+                assert_eq!(server.counts().await?, before, "{kind}");
+                jobs.push(server.call(Admin, post("/jobs", launch)).await?.id()?);
+            }
+            for path in [format!("/templates/{id}"), format!("/jobs/{}", jobs[0]), format!("/jobs/{}", jobs[1])] {
+                assert_eq!(server.call(Stranger, get(&path)).await?.status, 404, "{kind} {path}");
+                assert_eq!(server.call(Admin, get(&path)).await?.status, 200, "{kind} {path}");
+                if path.starts_with("/jobs") {
+                    for what in ["cancel", "suspend", "resume"] {
+                        let ask = bare("POST", &format!("{path}/{what}"));
+                        assert_eq!(server.call(Stranger, ask).await?.status, 404, "{kind} {path} {what}");
+                    }
+                }
+                assert_eq!(server.call(Stranger, bare("DELETE", &path)).await?.status, 404, "{kind} {path}");
+            }
+        }
+        for list in ["/templates", "/jobs", "/workspaces"] {
+            assert_eq!(server.call(Stranger, get(list)).await?.json()?["items"], json!([]), "{list}");
+        }
+        Ok(())
     })
     .await;
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Ask, BODY_MAX, Server, bare, delete, get, on_both, patch, post};
 
 /// The status and, if there are any, the wrong fields: `422 name:blank`.
-fn verdict(answer: &Answer) -> Result<String> {
+pub(crate) fn verdict(answer: &Answer) -> Result<String> {
     let mut text = answer.status.as_u16().to_string();
     let body: Value = answer.json()?;
     for error in body["errors"].as_array().into_iter().flatten() {
@@ -20,7 +20,7 @@ fn verdict(answer: &Answer) -> Result<String> {
 }
 
 /// Sends each request and compares; nothing may change.
-async fn refused(server: &Server, cases: Vec<(String, Ask, &str)>) -> Result<()> {
+pub(crate) async fn refused(server: &Server, cases: Vec<(String, Ask, &str)>) -> Result<()> {
     let before = server.counts().await?;
     for (what, ask, wanted) in cases {
         let answer = server.call(Admin, ask).await?;
@@ -160,6 +160,11 @@ async fn fields_of_environments() {
     on_both(async |server| {
         let make = |body: Value, wanted| (body.to_string(), post("/environments", &body), wanted);
         let spec = |spec: Value, wanted| make(json!({ "name": "x", "spec": spec }), wanted);
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let pin = |digest: Value, wanted| {
+            let body = json!({ "pinned_digest": digest });
+            (body.to_string(), patch("/environments/1", &body), wanted)
+        };
         refused(
             server,
             vec![
@@ -177,9 +182,11 @@ async fn fields_of_environments() {
                 make(json!({ "name": "x", "pull": "Always" }), "422 pull:not_one_of"),
                 make(json!({ "name": "x", "pull": true }), "400 pull:wrong_type"),
                 make(json!({ "name": "x", "managed": true }), "400 managed:unknown_field"),
+                make(json!({ "name": "x", "pinned_digest": null }), "400 pinned_digest:unknown_field"),
                 spec(json!([]), "400 spec:wrong_type"),
                 spec(json!({ "command": ["a"] }), "400 spec.command:wrong_type"),
                 spec(json!({ "working_dir": "work" }), "422 spec.working_dir:format"),
+                spec(json!({ "command": "sh -c 'x", "args": "x\\" }), "422 spec.command:format spec.args:format"),
                 spec(json!({ "tty": true }), "422 spec.tty:format"),
                 spec(json!({ "tty": "yes" }), "400 spec.tty:wrong_type"),
                 spec(json!({ "env": null }), "400 spec.env:wrong_type"),
@@ -198,6 +205,14 @@ async fn fields_of_environments() {
                     patch("/environments/1", &json!({ "spec": null })),
                     "400 spec:wrong_type",
                 ),
+                pin(json!(7), "400 pinned_digest:wrong_type"),
+                pin(json!(""), "422 pinned_digest:format"),
+                pin(json!("latest"), "422 pinned_digest:format"),
+                pin(json!(digest.replace("sha256", "sha512")), "422 pinned_digest:format"),
+                pin(json!(digest.to_uppercase()), "422 pinned_digest:format"),
+                pin(json!(format!("{digest}0")), "422 pinned_digest:format"),
+                // There is nothing to pin: it runs on the machine of its worker.
+                pin(json!(digest), "422 pinned_digest:format"),
             ],
         )
         .await
@@ -221,8 +236,9 @@ async fn fields_of_templates_and_jobs() {
             server,
             vec![
                 make(json!({}), "422 organization_id:required name:required spec:required"),
-                spec(json!({}), "422 spec.kind:required spec.script:required"),
-                spec(json!({ "kind": "playbook" }), "422 spec.kind:not_one_of spec.script:required"),
+                spec(json!({}), "422 spec.kind:required"),
+                // What the other fields mean, only the kind could say.
+                spec(json!({ "kind": "playbook", "script": 1 }), "422 spec.kind:not_one_of"),
                 spec(json!({ "kind": "script" }), "422 spec.script:required"),
                 spec(with("script", json!("  ")), "422 spec.script:blank"),
                 spec(with("args", json!("a")), "400 spec.args:wrong_type"),
@@ -313,7 +329,15 @@ async fn query_strings() {
                 ask("/jobs?state=waiting", "422 state:not_one_of"),
                 ask("/jobs?state=RUNNING", "422 state:not_one_of"),
                 ask("/jobs?state=running&state=failed", "400"),
+                ask("/jobs?kind=terraform", "422 kind:not_one_of"),
+                ask("/jobs?workspace_id=0", "422 workspace_id:unknown"),
                 ask("/jobs/1/log?follow=1", "400 follow:wrong_type"),
+                ask("/jobs/1/events?after=-1&limit=501", "422 after:range limit:range"),
+                ask("/jobs/1/events?after=x", "400 after:wrong_type"),
+                ask("/jobs/1/steps?limit=1", "400 limit:unknown_field"),
+                ask("/jobs/1/steps/1/files/plan?raw=1", "400 raw:unknown_field"),
+                ask("/workspaces?locked=true", "400 locked:unknown_field"),
+                ask("/workspaces/1/states?after=1", "422 after:format"),
                 ask("/me?verbose", "400 verbose:unknown_field"),
                 ask("?x=1", "400 x:unknown_field"),
                 (
@@ -340,7 +364,7 @@ async fn query_strings() {
 #[tokio::test]
 async fn path_segments_that_name_no_row() {
     on_both(async |server| {
-        for collection in ["organizations", "environments", "templates", "jobs"] {
+        for collection in ["organizations", "environments", "templates", "jobs", "workspaces"] {
             for id in [
                 "0",
                 "-1",

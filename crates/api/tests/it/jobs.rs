@@ -26,7 +26,7 @@ async fn a_job_from_a_template_to_its_end() {
         worker.print(attempt, &[(Stream::System, b"ready\n"), (Stream::Stdout, b"hello\n")]).await?;
         day.ask(server, Admin, get(&path)).await?;
         server.clock.forward(1);
-        worker.report(attempt, Report::Done).await?;
+        worker.done(attempt, 1, None).await?;
         // What it came from may go; its names stay.
         server.call(Admin, delete(&format!("/templates/{template}"))).await?;
         day.ask(server, Admin, get(&path)).await?;
@@ -91,8 +91,13 @@ async fn a_filter_on_a_status_finds_exactly_the_jobs_that_show_it() {
             server.call(Admin, bare("POST", &format!("/jobs/{}/cancel", attempt.job))).await?;
         }
         worker.report(canceled, Report::Stopped { exit_code: None }).await?;
-        worker.report(succeeded, Report::Done).await?;
-        let error = Report::Error { fault: Fault::Work, message: "exit code 3".to_owned(), exit_code: Some(3) };
+        worker.done(succeeded, 1, None).await?;
+        let error = Report::Error {
+            fault: Fault::Work,
+            message: "exit code 3".to_owned(),
+            exit_code: Some(3),
+            diagnostic: None,
+        };
         worker.report(failed, error).await?;
         server.launch("pending").await?;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::body::Body;
-use chandler_core::jobs::link::{Attempt, Report};
+use chandler_core::jobs::link::Attempt;
 use chandler_model::logs::Stream::{Stderr, Stdout, System};
 use chandler_testkit::users::Who::Admin;
 use chandler_wire::Limits;
@@ -104,7 +104,7 @@ async fn characters_cut_by_a_chunk_come_whole_and_bytes_that_are_none_are_replac
             .print(attempt, &[(Stdout, b"10 \xe2\x82"), (Stderr, b"err\n"), (Stdout, b"\xac \xff\n\xf0\x9f")])
             .await?;
         assert_eq!(server.call(Admin, get(&path)).await?.text, "10 err\n€ \u{fffd}\n");
-        worker.report(attempt, Report::Done).await?;
+        worker.done(attempt, 1, None).await?;
         assert_eq!(server.call(Admin, get(&path)).await?.text, "10 err\n€ \u{fffd}\n\u{fffd}");
         let read = Reading::open(server, &path, &[("accept", EVENTS)]).await?.whole().await?;
         let texts: Vec<Value> = events(&read)?.into_iter().map(|(_, _, data)| data["text"].clone()).collect();
@@ -126,12 +126,13 @@ async fn a_follower_sees_each_chunk_as_it_comes_and_the_end() {
         worker.print(attempt, &[(Stderr, b"two\r\nid: 9\n\n")]).await?;
         events_of.until("two").await?;
         text.until("two").await?;
-        worker.report(attempt, Report::Done).await?;
+        worker.done(attempt, 1, None).await?;
         assert_eq!(text.whole().await?, "one\ntwo\r\nid: 9\n\n");
         let at = "2030-01-02T03:04:05.000006Z";
         let chunk = |seq: i64, stream: &str, first_byte: i64, text: &str| {
             let data = json!({
-                "seq": seq, "stream": stream, "first_line": seq, "first_byte": first_byte, "at": at, "text": text
+                "seq": seq, "stream": stream, "level": "info", "step": null, "first_line": seq,
+                "first_byte": first_byte, "at": at, "text": text
             });
             ("chunk".to_owned(), Some(seq), data)
         };
@@ -164,7 +165,7 @@ async fn a_reader_who_was_cut_off_goes_on_where_it_was_and_loses_nothing() {
             }
             worker.print(attempt, &batch).await?;
         }
-        worker.report(attempt, Report::Done).await?;
+        worker.done(attempt, 1, None).await?;
         let whole = events(&Reading::open(server, &path, &[("accept", EVENTS)]).await?.whole().await?)?;
         let text = |events: &[(String, Option<i64>, Value)], stream: &str| -> String {
             let of = events.iter().filter(|(_, _, data)| data["stream"] == stream);

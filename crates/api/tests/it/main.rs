@@ -5,10 +5,14 @@
 mod access;
 mod catalog;
 mod credentials;
+mod flows;
 mod input;
 mod jobs;
+mod kinds;
 mod login;
 mod logs;
 mod outer;
 mod support;
 mod tokens;
+mod workloads;
+mod workspaces;

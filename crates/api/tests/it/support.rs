@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use chandler_core::jobs::link::{Assignment, Attempt, Embedded, Hello, Report, WorkerLink};
+use chandler_core::jobs::link::{Assignment, Attempt, Embedded, Hello, Materials, Report, WorkerLink};
 use chandler_core::secrets::Sealer;
 use chandler_core::{Core, Parts};
 use chandler_model::Dialect;
-use chandler_model::logs::{NewChunk, Stream};
+use chandler_model::jobs::{JobKinds, Stage, Success};
+use chandler_model::logs::{Entry, Level, NewChunk, Stream};
+use chandler_model::tags::Tags;
 use chandler_model::workers::Worker;
 use chandler_testkit::clock::StandingClock;
 use chandler_testkit::counts;
@@ -127,12 +129,69 @@ impl Server {
         self.call(Who::Admin, post("/jobs", &job)).await?.id()
     }
 
+    /// The shortest content of every kind of template.
+    pub(crate) fn specs(&self) -> [(&'static str, Value); 4] {
+        [
+            ("script", serde_json::json!({ "kind": "script", "script": "true" })),
+            ("ansible", serde_json::json!({ "kind": "ansible", "playbook": "[]" })),
+            ("flow", serde_json::json!({ "kind": "flow", "configuration": { "main.tf": "" } })),
+            ("workload", serde_json::json!({ "kind": "workload", "image": "busybox" })),
+        ]
+    }
+
+    /// Makes a workspace and returns its id.
+    pub(crate) async fn workspace(&self, name: &str) -> Result<i64> {
+        let workspace = serde_json::json!({ "organization_id": 1, "name": name });
+        self.call(Who::Admin, post("/workspaces", &workspace)).await?.id()
+    }
+
+    /// Makes a job of these steps on a workspace and returns its id.
+    pub(crate) async fn flow(&self, workspace: i64, steps: &Value, priority: i64) -> Result<i64> {
+        let spec = serde_json::json!({ "kind": "flow", "configuration": { "main.tf": "" }, "steps": steps });
+        let job = serde_json::json!({
+            "organization_id": 1, "name": "flow", "workspace_id": workspace, "priority": priority, "spec": spec
+        });
+        self.call(Who::Admin, post("/jobs", &job)).await?.id()
+    }
+
+    /// A workspace with a state, and the job that left it, with the file `plan` of its step 1.
+    pub(crate) async fn leavings(&self, name: &str) -> Result<Leavings> {
+        let workspace = self.workspace(name).await?;
+        // Before whatever else there is to do.
+        let job = self.flow(workspace, &serde_json::json!([{ "kind": "apply" }]), i64::MIN).await?;
+        let mut worker = self.worker().await?;
+        let attempt = worker.claim().await?;
+        assert_eq!(attempt.job.get(), job);
+        worker.materials(attempt).await?;
+        worker.report(attempt, Report::Stage(Stage::Executing)).await?;
+        worker.state(attempt, br#"{"serial": 1, "lineage": "l"}"#).await?;
+        worker.leave(attempt, 1, "plan", b"planned").await?;
+        worker.done(attempt, 1, Some(Success::Changed)).await?;
+        let states = self.call(Who::Admin, get(&format!("/workspaces/{workspace}/states"))).await?.json()?;
+        let state = states["items"][0]["id"].as_i64().context("a state")?;
+        Ok(Leavings { workspace, job, state })
+    }
+
     /// A worker that does what the test says.
     pub(crate) async fn worker(&self) -> Result<FakeWorker> {
         let link = Embedded::new(self.core.clone());
-        let row = link.hello(&Hello { name: "worker-1".to_owned(), slots: 4, version: "1".to_owned() }).await?;
+        let hello = Hello {
+            name: "worker-1".to_owned(),
+            tags: Tags::default(),
+            kinds: JobKinds::ALL,
+            slots: 4,
+            version: "1".to_owned(),
+        };
+        let row = link.hello(&hello).await?;
         Ok(FakeWorker { link, row, beat: 0 })
     }
+}
+
+/// Ids of what a flow leaves.
+pub(crate) struct Leavings {
+    pub(crate) workspace: i64,
+    pub(crate) job: i64,
+    pub(crate) state: i64,
 }
 
 /// Says what a worker would.
@@ -152,12 +211,42 @@ impl FakeWorker {
 
     /// Appends chunks.
     pub(crate) async fn print(&mut self, attempt: Attempt, chunks: &[(Stream, &[u8])]) -> Result<()> {
-        self.beat += 1;
         let at = chandler_core::Clock::now(&StandingClock::default());
-        let chunk = |(stream, bytes): &(Stream, &[u8])| NewChunk { at, stream: *stream, bytes: bytes.to_vec() };
-        let chunks: Vec<NewChunk> = chunks.iter().map(chunk).collect();
-        self.link.log(attempt, self.beat, &chunks).await?;
+        let chunk = |(stream, bytes): &(Stream, &[u8])| {
+            let (stream, bytes) = (*stream, bytes.to_vec());
+            Entry::Chunk(NewChunk { at, step: None, stream, level: Level::Info, bytes })
+        };
+        self.write(attempt, &chunks.iter().map(chunk).collect::<Vec<_>>()).await
+    }
+
+    /// Appends anything.
+    pub(crate) async fn write(&mut self, attempt: Attempt, entries: &[Entry]) -> Result<()> {
+        self.beat += 1;
+        self.link.log(attempt, self.beat, entries).await?;
         Ok(())
+    }
+
+    /// Hands in a state.
+    pub(crate) async fn state(&mut self, attempt: Attempt, state: &[u8]) -> Result<()> {
+        self.beat += 1;
+        self.link.state(attempt, self.beat, state).await?;
+        Ok(())
+    }
+
+    /// Hands in what a step leaves.
+    pub(crate) async fn leave(&self, attempt: Attempt, step: i64, name: &str, bytes: &[u8]) -> Result<()> {
+        self.link.file(attempt, step, name, bytes).await?;
+        Ok(())
+    }
+
+    /// Asks for what the attempt needs, as every attempt of a flow does before it begins.
+    pub(crate) async fn materials(&self, attempt: Attempt) -> Result<Materials> {
+        self.link.materials(attempt).await?.context("it holds the job")
+    }
+
+    /// Reports a step as done.
+    pub(crate) async fn done(&self, attempt: Attempt, step: i64, outcome: Option<Success>) -> Result<()> {
+        self.report(attempt, Report::Done { step, outcome }).await
     }
 
     pub(crate) async fn report(&self, attempt: Attempt, report: Report) -> Result<()> {

@@ -15,7 +15,7 @@ use super::link::{Attempt, Order};
 use super::sealed_blobs::{self, Prepared};
 use super::{JOB_NOTICE, link};
 use crate::Core;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Most bytes of one file of a step.
 const FILE_MAX: usize = 64 * 1024 * 1024;
@@ -31,9 +31,12 @@ struct Head {
 /// and nobody has started from current since; otherwise it is kept as recovered, never merged, never dropped.
 pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8], now: Timestamp) -> Result<()> {
     if clear.len() > STATE_MAX {
-        return Err(Error::internal(format!("a state of {} bytes is longer than {STATE_MAX}", clear.len())));
+        // Sent again it would be as long, so this is no error for the worker.
+        tracing::error!(job = %attempt.job, bytes = clear.len(), "a state is too long to be kept");
+        return Ok(());
     }
-    let head: Head = serde_json::from_slice(clear).unwrap_or_default();
+    // The file is written in place: one that is no JSON was caught half written, and a whole one follows.
+    let Ok(head) = serde_json::from_slice::<Head>(clear) else { return Ok(()) };
     let prepared = sealed_blobs::prepare(core, clear)?;
     let digest = digest(clear);
     core.db()
@@ -44,8 +47,14 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
             queue::lock(tx, attempt.job).await?;
             let current = states::current(tx, workspace).await?;
             let origin = origin(tx, attempt, workspace, current.as_ref()).await?;
+            // Whatever became of it: an older one than it has handed in before is dropped.
+            if states::last_beat(tx, attempt.job, attempt.number).await?.is_some_and(|known| known >= beat) {
+                return Ok(());
+            }
             let before = states::of_attempt(tx, attempt.job, attempt.number, origin).await?;
-            if before.as_ref().and_then(|before| before.beat).is_some_and(|known| known >= beat) {
+            // An apply that changed nothing is no new version.
+            let latest = before.as_ref().or(current.as_ref().filter(|_| origin == Origin::Job));
+            if latest.is_some_and(|latest| latest.sha256.as_deref() == Some(digest.as_str())) {
                 return Ok(());
             }
             let blob = sealed_blobs::insert(tx, &prepared, now).await?;
@@ -54,7 +63,7 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
                 workspace,
                 serial: head.serial,
                 lineage: head.lineage.as_deref(),
-                md5: &digest,
+                sha256: &digest,
                 size: prepared.size,
                 blob,
                 job: Some((attempt.job, attempt.number, beat)),
@@ -108,7 +117,8 @@ pub(super) async fn file(
     now: Timestamp,
 ) -> Result<Order> {
     if clear.len() > FILE_MAX {
-        return Err(Error::internal(format!("the file {name} of {} bytes is longer than {FILE_MAX}", clear.len())));
+        tracing::error!(job = %attempt.job, name, bytes = clear.len(), "a file of a step is too long to be kept");
+        return core.db().write(async |tx| link::order(tx, attempt).await).await;
     }
     let prepared: Prepared = sealed_blobs::prepare(core, clear)?;
     core.db()

@@ -4,7 +4,7 @@
 //! ids are drawn, so that turns are in the order of commits and nothing that was given up is forgotten.
 
 use chandler_model::Id;
-use chandler_model::jobs::{Job, JobKind, JobStep, KeyMode};
+use chandler_model::jobs::{Job, JobStep, KeyMode};
 use chandler_model::templates::Template;
 use chandler_model::workspaces::Workspace;
 use chandler_store::Tx;
@@ -45,15 +45,14 @@ fn lane_of(workspace: Id<Workspace>) -> String {
     format!("w:{workspace}")
 }
 
-/// The lane that a job of this kind has its keys in, if it has any.
-pub(super) fn lane_of_job(job: &Job) -> Option<String> {
-    match job.kind {
-        JobKind::TerraformFlow | JobKind::TerraformBuild => job.workspace_id.map(lane_of),
-        JobKind::Ansible | JobKind::AnsibleAdhoc | JobKind::SourceSync => Some(ANSIBLE_LANE.to_owned()),
-        JobKind::HostBuild | JobKind::HostScript | JobKind::HostAnsible | JobKind::Invocation => {
-            Some(HOSTS_LANE.to_owned())
-        }
-        JobKind::Script | JobKind::Container | JobKind::TerraformImport | JobKind::TerraformDryRun => None,
+/// The lane of a key, told by its first word.
+pub(super) fn lane_of_key(key: &str) -> Option<String> {
+    let (word, rest) = key.split_once(':')?;
+    match word {
+        "workspace" | "apply" | "lock" => Some(format!("w:{rest}")),
+        "template" | "sync" => Some(ANSIBLE_LANE.to_owned()),
+        "host" | "invocation" => Some(HOSTS_LANE.to_owned()),
+        _ => None,
     }
 }
 

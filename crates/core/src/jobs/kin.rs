@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use chandler_model::Id;
-use chandler_model::jobs::Job;
+use chandler_model::jobs::{Job, State};
 use chandler_store::jobs::{attempts, keys, queue, rows, steps};
 use chandler_store::{Tx, blobs, logs, task_events};
 use jiff::Timestamp;
@@ -31,7 +31,12 @@ pub(super) async fn settle(core: &Core, tx: &mut Tx, job: &Job, effects: &[Effec
             }
             Effect::SettleParent(parent) => bring(core, tx, parent, Event::ChildEnded, now).await?,
             Effect::SettleDependents(needed) => dependents(core, tx, job.id, needed, now).await?,
-            Effect::DeleteRow => delete(tx, job.id, now).await?,
+            Effect::DeleteRow => delete(tx, job, now).await?,
+            // It was not in the queue when the job that it needs ended.
+            Effect::Requeue(_) if has_failed(tx, job).await? => {
+                bring(core, tx, job.id, Event::NeededFailed, now).await?;
+                touched = true;
+            }
             // No flow names commands yet, and no host is built yet: there is nothing that could be run.
             Effect::RunCommands(_) | Effect::CleanUp => {}
             _ => {}
@@ -74,15 +79,34 @@ async fn dependents(core: &Core, tx: &mut Tx, job: Id<Job>, needed: Needed, now:
     Ok(())
 }
 
-/// The row goes with all that hangs on it.
-async fn delete(tx: &mut Tx, job: Id<Job>, now: Timestamp) -> Result<()> {
-    for blob in steps::delete(tx, job).await? {
+/// Whether the job that this one needs has ended otherwise than succeeded. One that is gone did. The caller holds the
+/// queue row of this job, where the end of the other looks for it, or that of the other; the other's is not locked
+/// after this one's, because its end locks them the other way round.
+pub(super) async fn has_failed(tx: &mut Tx, job: &Job) -> Result<bool> {
+    let Some(needed) = job.needs_job_id else { return Ok(false) };
+    Ok(matches!(rows::state(tx, needed).await?.as_deref(), None | Some("failed" | "canceled")))
+}
+
+/// The row goes with all that hangs on it. What a process that is not known to be gone keeps for it stays until then.
+async fn delete(tx: &mut Tx, job: &Job, now: Timestamp) -> Result<()> {
+    let id = job.id;
+    for blob in steps::delete(tx, id).await? {
         blobs::orphan(tx, blob, now).await?;
     }
-    logs::delete(tx, job).await?;
-    task_events::delete(tx, job).await?;
-    attempts::delete(tx, job).await?;
-    Ok(rows::delete(tx, job).await?)
+    logs::delete(tx, id).await?;
+    task_events::delete(tx, id).await?;
+    attempts::delete_history(tx, id).await?;
+    if !attempts::process_left(tx, id).await? {
+        attempts::delete(tx, id).await?;
+    }
+    if matches!(job.state, State::Succeeded(_)) {
+        // Whoever needed it has it, and must not wait for a row that is no more.
+        for dependent in queue::dependents(tx, id).await? {
+            queue::lock(tx, dependent.job_id).await?;
+        }
+        rows::no_longer_needed(tx, id).await?;
+    }
+    Ok(rows::delete(tx, id).await?)
 }
 
 /// The worker says that what did not answer its KILL is gone: what its job kept for it is given up, and whatever waited
@@ -93,10 +117,17 @@ pub(super) async fn process_gone(tx: &mut Tx, id: Id<Job>, attempt: i64) -> Resu
         super::keys::enter(tx, &lane).await?;
     }
     let queued = queue::lock(tx, id).await?;
-    let Some(job) = rows::lock(tx, id).await? else { return Ok(()) };
+    let job = rows::lock(tx, id).await?;
     if !attempts::note_gone(tx, id, attempt).await? {
         return Ok(());
     }
+    let Some(job) = job else {
+        // Somebody has deleted it meanwhile; only its keys and attempts were left.
+        if keys::give_up(tx, id).await? {
+            tx.notify(QUEUE_NOTICE, String::new()).await?;
+        }
+        return Ok(attempts::delete(tx, id).await?);
+    };
     let subject = engine::subject(tx, job, &Event::Lost).await?;
     let mut woken = false;
     if !subject.holds_keys() {
@@ -115,8 +146,9 @@ pub(super) async fn process_gone(tx: &mut Tx, id: Id<Job>, attempt: i64) -> Resu
 
 /// The lane of a job, ended or not.
 async fn lane_of(tx: &mut Tx, job: Id<Job>) -> Result<Option<String>> {
-    Ok(match queue::ground(tx, job).await? {
-        Some(ground) => ground.lane,
-        None => rows::peek(tx, job).await?.and_then(|job| super::keys::lane_of_job(&job)),
-    })
+    if let Some(ground) = queue::ground(tx, job).await? {
+        return Ok(ground.lane);
+    }
+    let keys = keys::of_job(tx, job).await?;
+    Ok(keys.first().and_then(|key| super::keys::lane_of_key(&key.key)))
 }

@@ -146,6 +146,10 @@ impl Core {
             }
         };
         let mut check = Check::default();
+        if matches!(spec, TemplateSpec::Workload(_)) && !input.secrets.files.is_empty() {
+            let rule = "a container takes secrets as environment variables only";
+            check.require(false, "secrets.files", Code::Format { rule });
+        }
         match (&spec, input.workspace) {
             (TemplateSpec::Flow(_), None) => check.require(false, "workspace_id", Code::Required),
             (TemplateSpec::Flow(_), Some(_)) | (_, None) => {}

@@ -61,7 +61,9 @@ pub(super) fn seal(core: &Core, job: Uid, secrets: &LaunchSecrets) -> Result<Opt
 fn open(core: &Core, sealed: &rows::Sealed) -> Result<Secrets> {
     let Some(bytes) = &sealed.sealed else { return Ok(Secrets::default()) };
     let clear = core.sealer().open(seat(sealed.uid), bytes).map_err(Error::internal)?;
-    let LaunchSecrets { env, files } = serde_json::from_slice(&clear).map_err(Error::internal)?;
+    // What serde says of a wrong text repeats some of it.
+    let damaged = |_| Error::internal("the sealed secrets of a job are damaged");
+    let LaunchSecrets { env, files } = serde_json::from_slice(&clear).map_err(damaged)?;
     Ok(Secrets { env, files: files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect() })
 }
 

@@ -32,7 +32,7 @@ pub use chandler_store::jobs::attempts::{Attempt, Transition};
 pub use chandler_store::jobs::rows::{NewJob, Part, Standing};
 pub use chandler_store::jobs::steps::File;
 pub(crate) use fit::Fits;
-pub use keep::{run_housekeeping, run_reaper, run_timers};
+pub use keep::{Reaper, fire_timers, keep_house, run_housekeeping, run_reaper, run_timers};
 pub use keys::Keyring;
 pub(crate) use keys::{lock_workspace, unlock_workspace};
 pub use launch::{JobInput, What};

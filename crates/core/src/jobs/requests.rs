@@ -2,12 +2,13 @@
 
 use chandler_model::Id;
 use chandler_model::ids::Selector;
-use chandler_model::jobs::{Job, JobStep, State, StopFor};
+use chandler_model::jobs::{Job, JobKind, JobStep, State, StopFor};
 use chandler_model::kinds::{Action, Kind};
 use chandler_model::organizations::Organization;
 use chandler_model::paging::{Page, PageRequest};
 use chandler_model::task_events::TaskEvent;
 use chandler_model::templates::Template;
+use chandler_model::workspaces::Workspace;
 use chandler_store::jobs::attempts::{Attempt, Transition};
 use chandler_store::jobs::rows::Standing;
 use chandler_store::jobs::steps::File;
@@ -27,6 +28,8 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 pub struct JobFilter {
     pub organization: Option<Id<Organization>>,
     pub template: Option<Id<Template>>,
+    pub workspace: Option<Id<Workspace>>,
+    pub kind: Option<JobKind>,
     /// Jobs that stand in one of these ways: what a word of the dialect means, as a table of that dialect.
     pub standing: Option<&'static [Standing]>,
 }
@@ -36,10 +39,10 @@ impl Core {
         Ok(authz::find(self, cx, Action::Read, selector).await?.into_inner())
     }
 
-    /// Jobs, newest first.
+    /// Jobs, newest first; without those that were deleted.
     pub async fn list_jobs(&self, cx: &Cx, filter: &JobFilter, page: PageRequest) -> Result<Page<Job>> {
-        let JobFilter { organization, template, standing } = *filter;
-        let wanted = rows::Wanted { organization, template, standing };
+        let JobFilter { organization, template, workspace, kind, standing } = *filter;
+        let wanted = rows::Wanted { organization, template, workspace, kind, standing };
         let found = rows::page(self.db(), &authz::visible(cx, KIND), &wanted, page).await?;
         Ok(Page::of_one_more(found, page.limit, |job| job.id.get()))
     }

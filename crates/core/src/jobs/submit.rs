@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::keys::{self as rings, Keyring};
 use super::link::{self, Attempt, Order};
 use super::step::{self, Effect, Event, Steps, Subject};
-use super::{JOB_NOTICE, effects, engine};
+use super::{JOB_NOTICE, effects, engine, kin};
 use crate::Core;
 use crate::authz::Permit;
 use crate::cx::Cx;
@@ -40,11 +40,15 @@ pub(crate) async fn submit(core: &Core, tx: &mut Tx, mut new: NewJob<'_>, along:
     enter(tx, new.intent, new.workspace_id, new.template_id, along).await?;
     new.tags = tags::intern(tx, &along.tags).await?;
     if let Some(needed) = new.needs_job_id {
-        // It cannot end before we are done; if it has ended, that is known at once.
-        let lane = queue::ground(tx, needed).await?.and_then(|ground| ground.lane);
-        if lane.is_some() && lane != ring.as_ref().map(|ring| ring.lane.clone()) {
-            return Err(Error::internal("a job needs one of another lane"));
+        // Its end moves us, so it must hold what we are moved under: our lane if we have keys, our parent's lock if we
+        // have a parent.
+        if let Some(ground) = queue::ground(tx, needed).await? {
+            let lanes = ring.as_ref().is_none_or(|ring| ground.lane.as_ref() == Some(&ring.lane));
+            if !lanes || new.parent_id.is_some_and(|parent| ground.parent_id != Some(parent)) {
+                return Err(Error::internal("a job needs one of another lane or of another parent"));
+            }
         }
+        // It cannot end before we are done; if it has ended, that is known at once.
         queue::lock(tx, needed).await?;
     }
     let job = rows::insert(tx, &new).await?;
@@ -74,7 +78,7 @@ pub(crate) async fn submit(core: &Core, tx: &mut Tx, mut new: NewJob<'_>, along:
     attempts::append_transition(tx, job.id, new.at, "submit", job.state, Some(actor)).await?;
     tx.notify(JOB_NOTICE, job.id.to_string()).await?;
     let job = subject.job;
-    if has_failed(tx, &job).await? {
+    if kin::has_failed(tx, &job).await? {
         let event = Event::NeededFailed;
         engine::transition_locked(core, tx, job.id, engine::ITSELF, event, new.at).await?;
         return rows::lock(tx, job.id).await?.ok_or_else(|| Error::internal("a job vanished while it was made"));
@@ -119,13 +123,6 @@ fn ring(
         Intent::Ansible(intent) => rings::of_playbook(template, intent.spec.simultaneous),
         Intent::Script(_) | Intent::Container(_) => None,
     }
-}
-
-/// Whether the job that this one needs has ended otherwise than succeeded.
-async fn has_failed(tx: &mut Tx, job: &Job) -> Result<bool> {
-    let Some(needed) = job.needs_job_id else { return Ok(false) };
-    let state = rows::state(tx, needed).await?;
-    Ok(!matches!(state.as_deref(), Some("succeeded")) && queue::lock(tx, needed).await?.is_none())
 }
 
 impl Core {

@@ -15,7 +15,7 @@ use chandler_model::kinds::{Kind, Place, Unit};
 use chandler_model::organizations::Organization;
 use chandler_model::{Id, Json};
 use chandler_store::credentials::NewCredential;
-use chandler_store::{Tx, audit, credential_types, credentials, tallies};
+use chandler_store::{Tx, audit, changes, credential_types, credentials, tallies};
 use chandler_testkit::installation::{Installation, on_both_engines, settings};
 use strum::VariantArray;
 
@@ -194,7 +194,8 @@ async fn an_attached_credential_goes_only_by_force() {
         let left = on.core.list_environments(&cx, &Default::default(), Default::default()).await?;
         ensure!(left.rows.iter().all(|row| row.credential_id.is_none()));
         let rows = audit::of_kind(on.core.db(), resource, Default::default()).await?;
-        ensure!(rows.last().context("a deletion")?.changes.0.contains("\"environments\":[2,0]"));
+        let changes: serde_json::Value = serde_json::from_str(&rows.last().context("a deletion")?.changes.0)?;
+        ensure!(changes == serde_json::json!({ "environments": [2, 0] }), "{changes}");
         Ok(())
     })
     .await;

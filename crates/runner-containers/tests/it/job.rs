@@ -5,12 +5,16 @@ use std::process::Command;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use chandler_core::jobs::link::{Assignment, Materials, RegistryLogin};
 use chandler_model::Id;
 use chandler_model::environments::{Pull, RunImage};
 use chandler_model::jobs::{Fault, Intent, ScriptIntent};
+use chandler_model::run_spec::RunSpec;
 use chandler_model::templates::ScriptSpec;
 use chandler_runner::executor::{Control, Event, Executor, Ran, Running, Work};
 use chandler_runner::keep::{Boottime, Timing};
+use chandler_runner::recipe::{Own, Program, Recipe};
+use chandler_runner::tools::{self, Target};
 use chandler_runner_containers::{Containers, Limits, Settings};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -40,6 +44,11 @@ impl Host {
         Self::named(format!("test:/{}/{number}", std::process::id()), vec![socket()], Limits::default())
     }
 
+    /// The same worker after a restart.
+    pub(crate) fn another_life(&self) -> Self {
+        Self::named(self.worker.clone(), vec![socket()], Limits::default())
+    }
+
     pub(crate) fn limited(limits: Limits) -> Self {
         Self::named(format!("limited:{}", std::process::id()), vec![socket()], limits)
     }
@@ -55,17 +64,14 @@ impl Host {
     }
 
     pub(crate) async fn start(&self, job: &Job) -> Running {
-        let spec = ScriptSpec {
-            script: job.script.clone(),
-            args: job.args.clone(),
-            may_repeat: false,
-            retries: 0,
-            timeout_s: None,
-        };
         let work = Work {
             job: Id::new(7),
             attempt: 2,
-            intent: Intent::Script(ScriptIntent { spec, image: Some(job.image.clone()) }),
+            step: 3,
+            program: job.program.clone().unwrap_or_else(|| job.script_program()),
+            targets: job.targets.clone(),
+            image: Some(job.image.clone()),
+            registry: job.registry.clone(),
             claimed_at: Boottime::now().before(job.claimed_ago),
             timing: job.timing.clone(),
         };
@@ -98,6 +104,10 @@ pub(crate) fn ask(method: &str, path: &str, encoded: Option<&str>) -> String {
 pub(crate) struct Job {
     pub(crate) script: String,
     pub(crate) args: Vec<String>,
+    /// Instead of the script.
+    pub(crate) program: Option<Program>,
+    pub(crate) targets: Vec<(String, Target)>,
+    pub(crate) registry: Option<RegistryLogin>,
     pub(crate) image: RunImage,
     pub(crate) timing: Timing,
     pub(crate) claimed_ago: Duration,
@@ -108,10 +118,34 @@ impl Job {
         Self {
             script: script.to_owned(),
             args: Vec::new(),
+            program: None,
+            targets: Vec::new(),
+            registry: None,
             image: RunImage { reference: BUSYBOX.to_owned(), pull: Pull::Missing, pin: None },
             timing: Timing::default(),
             claimed_ago: Duration::ZERO,
         }
+    }
+
+    pub(crate) fn recipe(recipe: Recipe) -> Self {
+        Self { program: Some(Program::Recipe(recipe)), ..Self::script("") }
+    }
+
+    /// What the image brings, changed by this.
+    pub(crate) fn spec(spec: RunSpec) -> Self {
+        Self {
+            program: Some(Program::Image(Own { run: spec, env: vec![("GIVEN".to_owned(), "secretly".to_owned())] })),
+            ..Self::script("")
+        }
+    }
+
+    /// As the product makes it of a script.
+    fn script_program(&self) -> Program {
+        let (script, args) = (self.script.clone(), self.args.clone());
+        let spec = ScriptSpec { script, args, may_repeat: false, retries: 0, timeout_s: None };
+        let intent = Intent::Script(ScriptIntent { spec, image: Some(self.image.clone()) });
+        let assignment = Assignment { job: Id::new(7), attempt: 2, name: "test".to_owned(), intent, steps: Vec::new() };
+        tools::prepare(&assignment, None, &Materials::default()).unwrap().program
     }
 
     pub(crate) fn image(mut self, reference: &str, pull: Pull) -> Self {
@@ -192,7 +226,7 @@ impl Watched {
 }
 
 fn is_last(event: &Event) -> bool {
-    !matches!(event, Event::Said(_) | Event::Started { .. } | Event::Exited { .. })
+    event.is_last()
 }
 
 impl Seen {
@@ -215,6 +249,15 @@ impl Seen {
             Some(Event::Refused { fault, reason }) => (*fault, reason),
             _ => panic!("not refused: {self:?}"),
         }
+    }
+
+    /// What was handed back of this path, each time.
+    pub(crate) fn files(&self, wanted: &str) -> Vec<String> {
+        let files = self.events.iter().filter_map(|event| match event {
+            Event::File { path, bytes } if path == wanted => Some(String::from_utf8(bytes.clone()).unwrap()),
+            _ => None,
+        });
+        files.collect()
     }
 
     pub(crate) fn said(&self) -> String {

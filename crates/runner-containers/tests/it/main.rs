@@ -7,4 +7,7 @@ mod images;
 mod job;
 mod leftovers;
 mod output;
+mod private;
+mod recipes;
 mod safety;
+mod specs;

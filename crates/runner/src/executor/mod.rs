@@ -11,8 +11,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 
-use chandler_model::Id;
 use chandler_core::jobs::link::RegistryLogin;
+use chandler_model::Id;
 use chandler_model::environments::RunImage;
 use chandler_model::jobs::{Fault, Job};
 use serde::{Deserialize, Serialize};

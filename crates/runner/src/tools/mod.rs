@@ -86,6 +86,11 @@ impl Exit {
     }
 }
 
+/// Why a secret file cannot be laid out.
+fn taken(path: &str) -> String {
+    format!("The secret file `{path}` has the name of a file of the job itself: give it another name.")
+}
+
 /// Says how a step of a job is run. `step`: none for a job without steps.
 ///
 /// # Errors
@@ -96,12 +101,12 @@ pub fn prepare(
     materials: &Materials,
 ) -> Result<Prepared, Unpreparable> {
     match &assignment.intent {
-        Intent::Script(intent) => Ok(script::prepare(intent, materials)),
+        Intent::Script(intent) => script::prepare(intent, materials),
         Intent::Ansible(intent) => ansible::prepare(intent, materials),
         Intent::Terraform(intent) => match step {
             Some(step) => terraform::prepare(intent, step, materials),
             None => Err((Fault::Platform, "A Terraform job without a step cannot be run.".to_owned())),
         },
-        Intent::Container(intent) => Ok(container::prepare(intent)),
+        Intent::Container(intent) => container::prepare(intent, materials),
     }
 }

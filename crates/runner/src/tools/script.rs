@@ -1,10 +1,10 @@
 //! Scripts: the text becomes a file in the job's directory and is executed there.
 
-use chandler_model::jobs::ScriptIntent;
 use chandler_core::jobs::link::Materials;
+use chandler_model::jobs::{Fault, ScriptIntent};
 
-use super::Prepared;
 use super::plain::Plain;
+use super::{Prepared, Unpreparable};
 use crate::recipe::{File, Program, Recipe};
 
 /// Name of the script's file.
@@ -12,18 +12,25 @@ const FILE: &str = "script";
 /// Runs a script whose first line names no interpreter.
 const SHELL: &str = "/bin/sh";
 
-pub(super) fn prepare(intent: &ScriptIntent, materials: &Materials) -> Prepared {
+/// # Errors
+/// A secret file has the name of the script's.
+pub(super) fn prepare(intent: &ScriptIntent, materials: &Materials) -> Result<Prepared, Unpreparable> {
     let mut command = interpreter(&intent.spec.script);
     command.push(format!("./{FILE}"));
     command.extend(intent.spec.args.iter().cloned());
     let mut files = vec![File::program(FILE, intent.spec.script.as_bytes())];
-    files.extend(materials.secrets.files.iter().map(|(path, bytes)| File::new(path, bytes.clone())));
+    for (path, bytes) in &materials.secrets.files {
+        if path == FILE {
+            return Err((Fault::Work, super::taken(path)));
+        }
+        files.push(File::new(path, bytes.clone()));
+    }
     let env = materials.secrets.env.clone().into_iter().collect();
-    Prepared {
+    Ok(Prepared {
         program: Program::Recipe(Recipe { files, command, env, ..Recipe::default() }),
         reader: Box::new(Plain::new("The script")),
         targets: Vec::new(),
-    }
+    })
 }
 
 /// The program of the first line and, as Linux reads it, the rest of the line as one argument. It is named rather than

@@ -13,6 +13,8 @@ mod output;
 mod reading;
 mod stopping;
 mod tend;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 use std::collections::HashMap;
@@ -68,13 +70,19 @@ struct Executors {
 /// Between two tries to reach the engine.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The executor of jobs whose environment names no image.
+#[must_use]
+pub fn local_executor(settings: Arc<Settings>) -> Arc<dyn Executor> {
+    Arc::new(local::Local::new(settings))
+}
+
 /// Runs a worker until `drain` is cancelled and its jobs have ended.
 ///
 /// # Errors
 /// What an earlier life left cannot be ended or removed, or the folder cannot be used. Then nothing was claimed.
 pub async fn run<L: WorkerLink>(link: L, settings: Settings, drain: CancellationToken) -> std::io::Result<()> {
     let settings = Arc::new(settings);
-    let local = Arc::new(local::Local::new(Arc::clone(&settings)));
+    let local = local_executor(Arc::clone(&settings));
     let executors = Executors { local, containers: settings.containers.clone() };
     let mut found = Vec::new();
     for executor in std::iter::once(&executors.local).chain(&executors.containers) {

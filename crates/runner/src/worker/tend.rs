@@ -45,7 +45,6 @@ pub(super) struct Tended<'a, L> {
 }
 
 impl<'a, L: WorkerLink> Tended<'a, L> {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one start, named once")]
     pub(super) fn new(
         voice: &'a mut Voice<L>,
         (bell, drain): (&'a Notify, &'a CancellationToken),
@@ -138,13 +137,13 @@ impl<'a, L: WorkerLink> Tended<'a, L> {
             Event::Gone => {}
             Event::KillUnanswered => self.end = Some(End::KillUnanswered),
             Event::Refused { fault, reason } => {
-                // The reason is the last word of its log too.
-                let reason = sentence(&reason);
+                // The reason is the last word of its log too. A secret at its head must not be hidden by its capital.
+                let reason = sentence(&self.voice.hiding.text(&reason));
                 self.voice.line(self.step, &reason);
                 self.end = Some(End::Refused { fault, reason });
             }
             Event::Lost { reason } => {
-                let reason = sentence(&reason);
+                let reason = sentence(&self.voice.hiding.text(&reason));
                 self.end.get_or_insert(End::Refused { fault: Fault::Platform, reason });
             }
         }

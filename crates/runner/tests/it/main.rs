@@ -8,4 +8,6 @@ mod job;
 mod leftovers;
 mod ordinary;
 mod output;
+mod recipes;
 mod terraform;
+mod worker;

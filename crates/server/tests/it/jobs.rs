@@ -86,6 +86,14 @@ pub(crate) fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     }
 }
 
+/// The whole log of an ended job, or what there is of it.
+pub(crate) fn log_of(program: &Program, id: i64) -> String {
+    match program.call("GET", &format!("/jobs/{id}/log"), None).1 {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 pub(crate) fn log_has(program: &Program, id: i64, text: &str) {
     let path = format!("/jobs/{id}/log");
     until(text, || program.call("GET", &path, None).1.to_string().contains(text).then_some(()));

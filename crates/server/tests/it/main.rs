@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stand outside of #[test]")]
 
 mod containers;
+mod flows;
 mod installation;
 mod jobs;
+mod playbooks;
 mod program;
 
 use std::io::{Read, Write};

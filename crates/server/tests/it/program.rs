@@ -35,6 +35,17 @@ pub(crate) fn finished(args: &[&str], environment: &[(&str, &str)]) -> (Option<i
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// A body that came in chunks.
+fn joined(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, from)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body += &from[..size];
+        rest = &from[(size + 2).min(from.len())..];
+    }
+    body
+}
+
 impl Program {
     /// Starts the server on a free port, in a folder of its own, and waits until it says that it is ready.
     pub(crate) fn serve(environment: &[(&str, &str)]) -> Self {
@@ -68,8 +79,10 @@ impl Program {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let body = if chunked { joined(body) } else { body.to_owned() };
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
     }
 
     /// A request that is in service: its handler waits for the two bytes of its body. A head alone would not do: whether

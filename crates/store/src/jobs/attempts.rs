@@ -125,9 +125,13 @@ pub async fn left_by(db: &Db, worker: Id<Worker>) -> Result<Vec<LeftBy>> {
     db.query(&LEFT_BY, &[worker.into()]).await
 }
 
-/// Removes attempts and history of a job that goes.
+/// Removes the attempts of a job that goes.
 pub async fn delete(tx: &mut Tx, job: Id<Job>) -> Result<()> {
-    tx.exec(&DELETE_ATTEMPTS, &[job.into()]).await?;
+    tx.exec(&DELETE_ATTEMPTS, &[job.into()]).await.map(drop)
+}
+
+/// Removes the history of a job that goes.
+pub async fn delete_history(tx: &mut Tx, job: Id<Job>) -> Result<()> {
     tx.exec(&DELETE_TRANSITIONS, &[job.into()]).await.map(drop)
 }
 

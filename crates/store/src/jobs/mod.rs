@@ -5,6 +5,7 @@
 
 pub mod attempts;
 pub mod keys;
+pub mod look;
 pub mod queue;
 pub mod rows;
 pub mod steps;

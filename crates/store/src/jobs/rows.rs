@@ -9,7 +9,7 @@ use chandler_model::templates::{Template, TemplateRevision};
 use chandler_model::users::User;
 use chandler_model::workers::TagSet;
 use chandler_model::workspaces::Workspace;
-use chandler_model::{Id, Json, Uid, environments::Environment};
+use chandler_model::{Id, Json, Uid, Word, environments::Environment};
 use jiff::Timestamp;
 use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
 
@@ -171,11 +171,26 @@ static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1"
 static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
 static TAGS: Sql<i64> = Sql::new("SELECT tag_set_id FROM jobs WHERE id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM jobs WHERE id = $1");
+static NO_LONGER_NEEDED: Sql<()> = Sql::new("UPDATE jobs SET needs_job_id = NULL WHERE needs_job_id = $1");
 
 static RAN: Sql<()> = Sql::new("UPDATE jobs SET image = $2, digest = $3 WHERE id = $1");
 
-pub(crate) static STATEMENTS: &[&dyn Catalogued] =
-    &[&BY_ID, &BY_UID, &LOCK, &INSERT, &MOVE, &CHILDREN, &COMPLETE, &STATE, &SEALED, &WORKSPACE, &TAGS, &DELETE, &RAN];
+pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
+    &BY_ID,
+    &BY_UID,
+    &LOCK,
+    &INSERT,
+    &MOVE,
+    &CHILDREN,
+    &COMPLETE,
+    &STATE,
+    &SEALED,
+    &WORKSPACE,
+    &TAGS,
+    &DELETE,
+    &NO_LONGER_NEEDED,
+    &RAN,
+];
 
 pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
     match selector {
@@ -272,6 +287,11 @@ pub async fn tags(tx: &mut Tx, id: Id<Job>) -> Result<Id<TagSet>> {
     Ok(Id::new(tx.one(&TAGS, &[id.into()]).await?))
 }
 
+/// Whoever needs this job, which has succeeded and goes, needs nothing more. The caller holds their queue rows.
+pub async fn no_longer_needed(tx: &mut Tx, id: Id<Job>) -> Result<()> {
+    tx.exec(&NO_LONGER_NEEDED, &[id.into()]).await.map(drop)
+}
+
 /// Removes the row alone.
 pub async fn delete(tx: &mut Tx, id: Id<Job>) -> Result<()> {
     tx.exec(&DELETE, &[id.into()]).await.map(drop)
@@ -361,6 +381,8 @@ impl Standing {
 pub struct Wanted {
     pub organization: Option<Id<Organization>>,
     pub template: Option<Id<Template>>,
+    pub workspace: Option<Id<Workspace>>,
+    pub kind: Option<JobKind>,
     /// Jobs that stand in one of these ways; no way at all fits none.
     pub standing: Option<&'static [Standing]>,
 }
@@ -371,6 +393,8 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     select
         .columns(Job::COLUMNS.iter().map(|column| Alias::new(*column)))
         .from(Alias::new("jobs"))
+        // Deleted ones are only found by their own ids.
+        .and_where(Expr::col(Alias::new("deleted_at")).is_null())
         .order_by(Alias::new("id"), Order::Desc)
         .limit(u64::from(page.limit) + 1);
     match visible {
@@ -380,11 +404,18 @@ pub async fn page(db: &Db, visible: &Visible, wanted: &Wanted, page: PageRequest
     if let Some(before) = page.after {
         select.and_where(Expr::col(Alias::new("id")).lt(before));
     }
-    let equals = [("organization_id", wanted.organization.map(Id::get)), ("template_id", wanted.template.map(Id::get))];
+    let equals = [
+        ("organization_id", wanted.organization.map(Id::get)),
+        ("template_id", wanted.template.map(Id::get)),
+        ("workspace_id", wanted.workspace.map(Id::get)),
+    ];
     for (column, value) in equals {
         if let Some(value) = value {
             select.and_where(Expr::col(Alias::new(column)).eq(value));
         }
+    }
+    if let Some(kind) = wanted.kind {
+        select.and_where(Expr::col(Alias::new("kind")).eq(kind.word()));
     }
     if let Some(ways) = wanted.standing {
         if ways.is_empty() {

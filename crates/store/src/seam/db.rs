@@ -115,7 +115,10 @@ impl Db {
                 }
             };
             match outcome {
-                Err(error) if error.transient() && retries < RETRIES => retries += 1,
+                Err(error) if error.transient() && retries < RETRIES => {
+                    Counters::add(&self.counters.reruns, 1);
+                    retries += 1;
+                }
                 outcome => return outcome,
             }
         }

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Stats {
     /// Write transactions begun.
     pub transactions: u64,
+    /// Transactions that were run again because they had collided with another: deadlocks, for the most part.
+    pub reruns: u64,
     /// SQLite: time spent waiting for the writer, and time for which transactions held it.
     pub writer_wait: Duration,
     pub writer_hold: Duration,
@@ -23,6 +25,7 @@ pub struct Stats {
 #[derive(Default)]
 pub(super) struct Counters {
     pub transactions: AtomicU64,
+    pub reruns: AtomicU64,
     pub writer_wait: AtomicU64,
     pub writer_hold: AtomicU64,
     pub commits: AtomicU64,
@@ -42,6 +45,7 @@ impl Counters {
         let time = |counter: &AtomicU64| Duration::from_micros(counter.load(Relaxed));
         Stats {
             transactions: self.transactions.load(Relaxed),
+            reruns: self.reruns.load(Relaxed),
             writer_wait: time(&self.writer_wait),
             writer_hold: time(&self.writer_hold),
             commits: self.commits.load(Relaxed),

@@ -145,7 +145,14 @@ impl WorkerLink for Embedded {
                     Report::Stopped { exit_code } => {
                         Event::Stopped { exit: Exit { code: exit_code, diagnostic: None } }
                     }
-                    Report::KillUnanswered => Event::KillUnanswered,
+                    Report::KillUnanswered => {
+                        engine::lock_names(tx, attempt.job, &Event::KillUnanswered).await?;
+                        // However the attempt ends then, it has left something.
+                        if held(tx, attempt).await?.is_some() {
+                            attempts::note_left(tx, attempt.job, attempt.number).await?;
+                        }
+                        Event::KillUnanswered
+                    }
                     Report::Drain => Event::Drain,
                 };
                 let from = From::Attempt(attempt.number);

@@ -7,7 +7,7 @@ mod output;
 use std::collections::BTreeMap;
 
 pub use embedded::Embedded;
-pub(super) use embedded::{held, order_of};
+pub(super) use embedded::{held, order, order_of};
 
 use chandler_model::Id;
 use chandler_model::jobs::{Fault, Intent, Job, JobKinds, JobStep, Stage, StopFor, Success};

@@ -35,6 +35,11 @@ const VERBOSITY_MAX: u8 = 4;
 const LOCALHOST: &str =
     "localhost ansible_connection=local ansible_python_interpreter=\"{{ ansible_playbook_python }}\"\n";
 
+/// Then background tasks keep their notes in the job's directory: else one half of Ansible looks for them in the job's
+/// home and the other half in the one that the system knows. Other hosts have no such folder.
+const LOCALHOST_DRIVER: &str = "export ANSIBLE_ASYNC_DIR=\"$PWD/.ansible/async\"\n";
+const DRIVER_END: &str = "exec ansible-playbook \"$@\"\n";
+
 /// Says where Ansible finds and keeps its things: beneath the directory that it is started in, wherever that is. What a
 /// secret may set, as a default only.
 const DRIVER_TEXT: &str = r#"#!/bin/sh
@@ -42,6 +47,8 @@ export ANSIBLE_STDOUT_CALLBACK=chandler_events
 export ANSIBLE_CALLBACK_PLUGINS="$PWD/plugins"
 export ANSIBLE_HOME="$PWD/.ansible"
 export ANSIBLE_LOCAL_TEMP="$PWD/.ansible/tmp"
+# Not ~, which Ansible takes for the home that the system knows: a job may not write there. A host's own shell reads it.
+export ANSIBLE_REMOTE_TEMP="${ANSIBLE_REMOTE_TEMP:-\$HOME/.ansible/tmp}"
 export ANSIBLE_RETRY_FILES_ENABLED=False
 export ANSIBLE_NOCOLOR=1
 export ANSIBLE_FORCE_COLOR=False
@@ -49,26 +56,26 @@ export ANSIBLE_HOST_KEY_CHECKING="${ANSIBLE_HOST_KEY_CHECKING:-False}"
 export PYTHONUNBUFFERED=1
 export PYTHONDONTWRITEBYTECODE=1
 export LC_ALL="${LC_ALL:-${LANG:-C.UTF-8}}"
-exec ansible-playbook "$@"
 "#;
 
 pub(super) fn prepare(intent: &AnsibleIntent, materials: &Materials) -> Result<Prepared, Unpreparable> {
     let (spec, secrets) = (&intent.spec, &materials.secrets);
-    let inventory = if spec.inventory.trim().is_empty() { LOCALHOST } else { &spec.inventory };
+    let (inventory, more) = match spec.inventory.trim() {
+        "" => (LOCALHOST, LOCALHOST_DRIVER),
+        _ => (spec.inventory.as_str(), ""),
+    };
     let mut files = vec![
         File::new(PLAYBOOK, spec.playbook.as_bytes()),
         File::new(INVENTORY, inventory.as_bytes()),
         File::new(PLUGIN, include_bytes!("chandler_events.py")),
-        File::program(DRIVER, DRIVER_TEXT),
+        File::program(DRIVER, [DRIVER_TEXT, more, DRIVER_END].concat()),
     ];
     if has_extra_vars(spec) {
         files.push(File::new(EXTRA_VARS, spec.extra_vars.as_bytes()));
     }
     for (path, bytes) in &secrets.files {
         if files.iter().any(|file| file.path == *path) {
-            let reason =
-                format!("The secret file `{path}` has the name of a file of the job itself: give it another name.");
-            return Err((Fault::Work, reason));
+            return Err((Fault::Work, super::taken(path)));
         }
         let mut bytes = bytes.clone();
         if path == SSH_KEY && !bytes.ends_with(b"\n") {

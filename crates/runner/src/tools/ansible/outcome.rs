@@ -129,7 +129,8 @@ impl Outcome {
         let failed = |reason: String| Verdict::Failed(Fault::Work, reason);
         match code {
             0 => Verdict::Done(Some(if self.changed { Success::Changed } else { Success::Unchanged })),
-            1 => failed("The playbook ended with an error.".to_owned()),
+            1 if self.begun => failed("The playbook ended with an error.".to_owned()),
+            1 => failed("The playbook was not begun: something that it needs is missing or wrong.".to_owned()),
             2 | 6 | 8 | 10 | 12 | 14 if self.begun => failed(self.hosts(code)),
             4 if self.dark || self.stats.is_some() => failed(self.hosts(code)),
             4 => failed(
@@ -236,6 +237,8 @@ mod tests {
         assert_eq!(reason(&dark, 4), "The playbook failed: some hosts could not be reached.");
         assert_eq!(reason(&outcome(&[]), 77), "ansible-playbook ended with exit code 77.");
         assert!(reason(&Outcome::default(), 4).starts_with("The playbook could not be read"));
+        assert_eq!(reason(&outcome(&[]), 1), "The playbook ended with an error.");
+        assert!(reason(&Outcome::default(), 1).starts_with("The playbook was not begun"));
         assert!(reason(&Outcome::default(), 5).contains("options"));
         let missing = Outcome::default().verdict(Exit { code: Some(127), signal: None });
         assert!(matches!(missing, Verdict::Failed(Fault::Platform, _)));

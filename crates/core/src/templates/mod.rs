@@ -1,4 +1,12 @@
 //! Templates: named work that is launched again and again. A changed content is a new revision; a job remembers which.
+//!
+//! What the content of each kind must be like stands in the file of that kind.
+
+mod ansible;
+mod bounds;
+mod flow;
+mod script;
+mod workload;
 
 use chandler_model::environments::Environment;
 use chandler_model::errors::Code;
@@ -6,7 +14,7 @@ use chandler_model::ids::Selector;
 use chandler_model::kinds::{Action, Kind, Place};
 use chandler_model::organizations::Organization;
 use chandler_model::paging::{Page, PageRequest};
-use chandler_model::templates::{SCRIPT_MAX, ScriptSpec, Template, TemplateKind, TemplateSpec};
+use chandler_model::templates::{Template, TemplateKind, TemplateSpec};
 use chandler_model::{Id, Json, Patch, names};
 use chandler_store::templates::{self, NewRevision, NewTemplate};
 
@@ -17,12 +25,10 @@ use crate::environments::organization_vanished;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::input::{Check, expect_version, optional_text, patched_text};
 
-/// Most arguments of a script.
-pub const ARGS_MAX: usize = 256;
-/// Most bytes of one argument.
-pub const ARG_MAX: usize = 32 * 1024;
-/// Most repetitions after failures.
-pub const RETRIES_MAX: u16 = 100;
+pub use ansible::VERBOSITY_MAX;
+pub use bounds::{ARG_MAX, RETRIES_MAX};
+pub use flow::{FILES_MAX, PATH_MAX, STEPS_MAX};
+pub use script::ARGS_MAX;
 
 /// Most templates on one page: each may be some hundred kilobytes long.
 pub const PAGE_MAX: u32 = 50;
@@ -109,6 +115,7 @@ impl Core {
         let name = check.take("name", patch.name.as_deref().map(names::check_name).transpose());
         check.patch("description", &patch.description, names::DESCRIPTION_MAX);
         if let Some(spec) = &patch.spec {
+            check.require(spec.kind() == right.kind, "spec.kind", Code::ReadOnly);
             check_spec(&mut check, spec);
         }
         check.done()?;
@@ -185,31 +192,11 @@ pub(crate) const fn kind_of(kind: TemplateKind) -> Kind {
 /// Checks the content of a template or of a launch.
 pub(crate) fn check_spec(check: &mut Check, spec: &TemplateSpec) {
     match spec {
-        TemplateSpec::Script(spec) => check_script(check, spec),
-        TemplateSpec::Ansible(_) | TemplateSpec::Flow(_) | TemplateSpec::Workload(_) => {}
+        TemplateSpec::Script(spec) => script::check(check, spec),
+        TemplateSpec::Ansible(spec) => ansible::check(check, spec),
+        TemplateSpec::Flow(spec) => flow::check(check, spec),
+        TemplateSpec::Workload(spec) => workload::check(check, spec),
     }
-}
-
-fn check_script(check: &mut Check, spec: &ScriptSpec) {
-    check.require(!spec.script.trim().is_empty(), "spec.script", Code::Blank);
-    check.require(spec.script.len() <= SCRIPT_MAX, "spec.script", Code::TooLong { max: SCRIPT_MAX });
-    check.require(
-        !spec.script.contains('\0'),
-        "spec.script",
-        Code::Format { rule: "must not contain the character NUL" },
-    );
-    check.require(spec.args.len() <= ARGS_MAX, "spec.args", Code::TooLong { max: ARGS_MAX });
-    for (i, arg) in spec.args.iter().enumerate() {
-        check.require(arg.len() <= ARG_MAX, format!("spec.args.{i}"), Code::TooLong { max: ARG_MAX });
-        check.require(
-            !arg.contains('\0'),
-            format!("spec.args.{i}"),
-            Code::Format { rule: "must not contain the character NUL" },
-        );
-    }
-    check.require(spec.retries <= RETRIES_MAX, "spec.retries", Code::Range { min: 0, max: i64::from(RETRIES_MAX) });
-    check.require(spec.retries == 0 || spec.may_repeat, "spec.retries", Code::Format { rule: "needs may_repeat" });
-    check.require(spec.timeout_s != Some(0), "spec.timeout_s", Code::Range { min: 1, max: i64::from(u32::MAX) });
 }
 
 fn gone(action: Action) -> Error {

@@ -1,4 +1,10 @@
-//! Templates: work that is launched again and again.
+//! Templates: work that is launched again and again. What the content of a kind looks like stands in the file of that
+//! kind.
+
+mod ansible;
+mod flow;
+mod script;
+mod workload;
 
 use axum::extract::State;
 use chandler_core::templates::{RETRIES_MAX, TemplateFilter, TemplateInput, TemplatePatch};
@@ -6,7 +12,9 @@ use chandler_model::environments::Environment;
 use chandler_model::errors::Code;
 use chandler_model::organizations::Organization;
 use chandler_model::paging::PageRequest;
-use chandler_model::templates::{ScriptSpec, Template, TemplateKind, TemplateRevision, TemplateSpec};
+use chandler_model::templates::{
+    AnsibleSpec, FlowSpec, ScriptSpec, Template, TemplateKind, TemplateRevision, TemplateSpec, WorkloadSpec,
+};
 use chandler_model::users::User;
 use chandler_model::{Id, Uid};
 use http::StatusCode;
@@ -37,23 +45,14 @@ struct View<'a> {
     version: i64,
 }
 
+/// [`TemplateSpec`] with every key, the unset ones as null.
 #[derive(Serialize)]
-#[serde(untagged)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum SpecView<'a> {
-    Script(ScriptView<'a>),
-    /// As it is stored.
-    Other(&'a TemplateSpec),
-}
-
-/// [`ScriptSpec`] with every key, the unset ones as null.
-#[derive(Serialize)]
-struct ScriptView<'a> {
-    kind: TemplateKind,
-    script: &'a str,
-    args: &'a [String],
-    may_repeat: bool,
-    retries: u16,
-    timeout_s: Option<u32>,
+    Script(script::View<'a>),
+    Ansible(ansible::View<'a>),
+    Flow(flow::View<'a>),
+    Workload(workload::View<'a>),
 }
 
 impl<'a> View<'a> {
@@ -79,18 +78,24 @@ impl<'a> View<'a> {
 
 impl<'a> SpecView<'a> {
     fn of(spec: &'a TemplateSpec) -> Self {
-        let TemplateSpec::Script(ScriptSpec { script, args, may_repeat, retries, timeout_s }) = spec else {
-            return Self::Other(spec);
-        };
-        Self::Script(ScriptView {
-            kind: TemplateKind::Script,
-            script,
-            args,
-            may_repeat: *may_repeat,
-            retries: *retries,
-            timeout_s: *timeout_s,
-        })
+        match spec {
+            TemplateSpec::Script(spec) => Self::Script(script::View::of(spec)),
+            TemplateSpec::Ansible(spec) => Self::Ansible(ansible::View::of(spec)),
+            TemplateSpec::Flow(spec) => Self::Flow(flow::View::of(spec)),
+            TemplateSpec::Workload(spec) => Self::Workload(workload::View::of(spec)),
+        }
     }
+}
+
+/// A number of seconds, or none.
+fn timeout(fields: &mut Fields<'_>) -> Option<u32> {
+    let seconds: Option<Within<1, { u32::MAX as i64 }>> = fields.optional("timeout_s");
+    seconds.and_then(|seconds| u32::try_from(seconds.0).ok())
+}
+
+fn retries(fields: &mut Fields<'_>) -> u16 {
+    let times: Option<Within<0, { RETRIES_MAX as i64 }>> = fields.given("retries");
+    times.and_then(|times| u16::try_from(times.0).ok()).unwrap_or_default()
 }
 
 impl Referred for Template {
@@ -117,30 +122,14 @@ impl FromFields for TemplatePatch {
 
 impl FromFields for TemplateSpec {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        match fields.required::<Words<TemplateKind>>("kind") {
-            // Without a kind its fields are read as those of the only one, so that they are told as well.
-            None => ScriptSpec::from_fields(fields).and(None),
+        match fields.required("kind") {
+            // Nobody knows what its fields are then.
+            None => fields.leave_rest(),
             Some(Words(TemplateKind::Script)) => ScriptSpec::from_fields(fields).map(Self::Script),
-            Some(Words(TemplateKind::Ansible | TemplateKind::Flow | TemplateKind::Workload)) => {
-                fields.wrong("kind", Code::NotOneOf { words: vec!["script"] })
-            }
+            Some(Words(TemplateKind::Ansible)) => AnsibleSpec::from_fields(fields).map(Self::Ansible),
+            Some(Words(TemplateKind::Flow)) => FlowSpec::from_fields(fields).map(Self::Flow),
+            Some(Words(TemplateKind::Workload)) => WorkloadSpec::from_fields(fields).map(Self::Workload),
         }
-    }
-}
-
-impl FromFields for ScriptSpec {
-    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
-        let (script, args) = (fields.required("script"), fields.given("args"));
-        let may_repeat = fields.given("may_repeat");
-        let retries: Option<Within<0, { RETRIES_MAX as i64 }>> = fields.given("retries");
-        let timeout: Option<Within<1, { u32::MAX as i64 }>> = fields.optional("timeout_s");
-        Some(Self {
-            script: script?,
-            args: args.unwrap_or_default(),
-            may_repeat: may_repeat.unwrap_or_default(),
-            retries: retries.and_then(|times| u16::try_from(times.0).ok()).unwrap_or_default(),
-            timeout_s: timeout.and_then(|seconds| u32::try_from(seconds.0).ok()),
-        })
     }
 }
 
