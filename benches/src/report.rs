@@ -67,8 +67,10 @@ impl Row {
 /// The tables in Markdown, and whether every bar is held.
 pub(crate) fn render(rows: &[Row], values: &[Value]) -> (String, bool) {
     let (mut text, mut held) = (String::new(), true);
-    text.push_str("| Request | Server | per second | CPU µs | CPU × bare | rate ÷ bare | p99 ms | Bar |\n");
-    text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    if !rows.is_empty() {
+        text.push_str("| Request | Server | per second | CPU µs | CPU × bare | rate ÷ bare | p99 ms | Bar |\n");
+        text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    }
     for row in rows {
         let missed = row.missed();
         held &= missed.is_empty();
@@ -92,7 +94,8 @@ pub(crate) fn render(rows: &[Row], values: &[Value]) -> (String, bool) {
             row.of(|sample| sample.p99),
         );
     }
-    text.push_str("\n| What | Value | Bar |\n| --- | --- | --- |\n");
+    text.push_str(if rows.is_empty() { "" } else { "\n" });
+    text.push_str("| What | Value | Bar |\n| --- | --- | --- |\n");
     for value in values {
         let middle = median(&value.samples);
         let bar = value.limit.map_or_else(

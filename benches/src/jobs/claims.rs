@@ -94,7 +94,8 @@ pub(super) async fn measure(url: &str, pace: &Pace) -> Result<Vec<Line>> {
 async fn round(claimants: &[Claimant], slots: i64, period: Duration) -> Result<(u64, f64)> {
     let begin = Instant::now();
     let mut claiming = JoinSet::new();
-    for claimant in claimants.iter().cloned() {
+    for claimant in claimants {
+        let claimant = claimant.clone();
         claiming.spawn(async move {
             let (mut claimed, mut last) = (0, begin);
             while begin.elapsed() < period {

@@ -88,7 +88,20 @@ pub(super) async fn transition_locked(
     now: Timestamp,
 ) -> Result<Moved> {
     let queued = queue::lock(tx, id).await?;
-    let held = match (&queued, from) {
+    transition_held(core, tx, id, queued.as_ref(), from, event, now).await
+}
+
+/// The same where the queue row is locked too, and stands like this.
+async fn transition_held(
+    core: &Core,
+    tx: &mut Tx,
+    id: Id<Job>,
+    queued: Option<&queue::Queued>,
+    from: From<'_>,
+    event: Event,
+    now: Timestamp,
+) -> Result<Moved> {
+    let held = match (queued, from) {
         (_, From::Anyone { .. }) => true,
         (Some(row), From::Attempt(attempt)) => row.hold == Hold::Claimed && row.attempt == attempt,
         (Some(row), From::Reaper { attempt, beat }) => {
@@ -182,7 +195,9 @@ pub(super) async fn begin(
     now: Timestamp,
 ) -> Result<Job> {
     let event = Event::Claim { attempt: claimed.attempt, worker: worker.id, worker_name: worker.name.clone() };
-    match transition(core, tx, claimed.job_id, From::Attempt(claimed.attempt), event, now).await? {
+    // The claim has locked the row, and takes no other lock.
+    let from = From::Attempt(claimed.attempt);
+    match transition_held(core, tx, claimed.job_id, Some(claimed), from, event, now).await? {
         Moved::To(job) => {
             attempts::begin(tx, core.uid(), &job, worker.id, &worker.name, now).await?;
             Ok(*job)

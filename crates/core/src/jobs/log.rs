@@ -4,7 +4,6 @@
 //! one loses nothing and costs no memory.
 
 use chandler_model::Id;
-use chandler_model::ids::Selector;
 use chandler_model::jobs::{Job, JobKind};
 use chandler_model::logs::Chunk;
 use chandler_store::jobs::rows;
@@ -50,9 +49,7 @@ impl LogReader {
             // First whether it is whole, then the chunks: the other order could miss the last ones.
             let whole = match self.mode {
                 Mode::Replay => true,
-                Mode::Follow => {
-                    rows::find(self.core.db(), Selector::Id(self.job)).await?.is_none_or(|job| job.events_complete)
-                }
+                Mode::Follow => rows::events_complete(self.core.db(), self.job).await?.unwrap_or(true),
             };
             let chunks = if self.kind.has_task_events() {
                 task_events::as_chunks(self.core.db(), self.job, self.seq, BATCH).await?

@@ -56,17 +56,37 @@ static INSERT: Sql<()> = Sql::new(
 static LOCK: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE job_id = $1 {for_update}");
 static GROUND: Sql<Ground> =
     Sql::new("SELECT q.lane, j.parent_id, j.kind FROM job_queue q JOIN jobs j ON j.id = q.job_id WHERE q.job_id = $1");
-// One branch of a claim: an index holds exactly these in this order, and rows that another claim looks at are passed
-// over. A worker without a pool has pool 0.
-static PICK: Sql<Candidate> = Sql::new(
-    "SELECT {columns} FROM job_queue WHERE hold = 'ready' AND tag_set_id = $1 AND kind = $2 \
-     AND coalesce(pool_id, $3) = $3 ORDER BY priority, job_id LIMIT $4 {for_update} {skip_locked}",
-);
-static PICK_OF_ORGANIZATION: Sql<Candidate> = Sql::new(
-    "SELECT {columns} FROM job_queue WHERE hold = 'ready' AND tag_set_id = $1 AND kind = $2 \
-     AND coalesce(pool_id, $3) = $3 AND organization_id = $5 ORDER BY priority, job_id LIMIT $4 {for_update} \
-     {skip_locked}",
-);
+/// One branch of a claim: an index holds exactly these rows in this order, and rows that another claim looks at are passed
+/// over. A worker without a pool has pool 0.
+macro_rules! branch {
+    ($kind:literal, $more:literal) => {
+        concat!(
+            "SELECT {columns} FROM (SELECT {columns} FROM job_queue WHERE hold = 'ready' AND tag_set_id = $1 AND kind = ",
+            $kind,
+            " AND coalesce(pool_id, $2) = $2 ",
+            $more,
+            " ORDER BY priority, job_id LIMIT $3 {for_update} {skip_locked}) branch"
+        )
+    };
+}
+
+/// As many branches as [`BRANCHES`], in one question: each asked alone is another way to the server and back.
+macro_rules! pick {
+    ($more:literal) => {
+        concat!(
+            branch!("$4", $more),
+            " UNION ALL ",
+            branch!("$5", $more),
+            " UNION ALL ",
+            branch!("$6", $more),
+            " UNION ALL ",
+            branch!("$7", $more)
+        )
+    };
+}
+
+static PICK: Sql<Candidate> = Sql::new(pick!(""));
+static PICK_OF_ORGANIZATION: Sql<Candidate> = Sql::new(pick!("AND organization_id = $8"));
 static TAKE: Sql<Queued> = Sql::new(
     "UPDATE job_queue SET hold = 'claimed', attempt = attempt + 1, worker_id = $2, beat = 0, not_before = NULL \
      WHERE job_id IN {list:$1} RETURNING {columns}",
@@ -136,8 +156,10 @@ pub struct Fit<'a> {
 pub async fn claim(tx: &mut Tx, fit: &Fit<'_>, limit: i64) -> Result<Vec<Queued>> {
     let mut candidates = Vec::new();
     for tags in fit.tags {
-        for kind in fit.kinds {
-            let mut args = vec![tags.into(), (*kind).into(), NO_POOL.into(), limit.into()];
+        for kinds in fit.kinds.chunks(BRANCHES) {
+            let mut args = vec![tags.into(), NO_POOL.into(), limit.into()];
+            args.extend(kinds.iter().map(|kind| Value::from(*kind)));
+            args.resize(3 + BRANCHES, NO_KIND.into());
             candidates.extend(match fit.organization {
                 None => tx.query(&PICK, &args).await?,
                 Some(organization) => {
@@ -160,6 +182,10 @@ pub async fn claim(tx: &mut Tx, fit: &Fit<'_>, limit: i64) -> Result<Vec<Queued>
 
 /// Stands for no pool.
 const NO_POOL: i64 = 0;
+/// Kinds that are looked for at once.
+const BRANCHES: usize = 4;
+/// What a branch looks for that has nothing to look for.
+const NO_KIND: &str = "";
 
 /// What must be locked before the row itself. `None`: the job has ended (or never was).
 pub async fn ground(tx: &mut Tx, job: Id<Job>) -> Result<Option<Ground>> {

@@ -165,6 +165,7 @@ static MOVE: Sql<()> = Sql::new(
 
 static CHILDREN: Sql<Standings> =
     Sql::new("SELECT state, count(*) AS n FROM jobs WHERE parent_id = $1 GROUP BY state ORDER BY state");
+static COMPLETE: Sql<bool> = Sql::new("SELECT events_complete FROM jobs WHERE id = $1");
 static STATE: Sql<String> = Sql::new("SELECT state FROM jobs WHERE id = $1");
 static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
 static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
@@ -181,6 +182,7 @@ pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
     &INSERT,
     &MOVE,
     &CHILDREN,
+    &COMPLETE,
     &STATE,
     &SEALED,
     &WORKSPACE,
@@ -258,6 +260,11 @@ record!(Sealed { uid, sealed });
 /// How the children of a job stand, by the word of their state.
 pub async fn children(tx: &mut Tx, parent: Id<Job>) -> Result<Vec<Standings>> {
     tx.query(&CHILDREN, &[parent.into()]).await
+}
+
+/// Whether nothing will be added to the job's log. `None`: there is no such job.
+pub async fn events_complete(db: &Db, id: Id<Job>) -> Result<Option<bool>> {
+    db.optional(&COMPLETE, &[id.into()]).await
 }
 
 /// The word of a job's state.
