@@ -164,6 +164,22 @@ impl Write<'_> {
     }
 }
 
+/// Counts rows that nobody's request has made, at the end of their transaction.
+pub(crate) async fn count_made<T: Resource>(core: &Core, tx: &mut Tx, rows: &[T]) -> Result<()> {
+    let mut counts: BTreeMap<(&'static str, Unit), (Kind, i64)> = BTreeMap::new();
+    for row in rows {
+        let Some(unit) = row.about().unit else { continue };
+        for unit in [unit, Unit::ALL] {
+            counts.entry((row.kind().word(), unit)).or_insert((row.kind(), 0)).1 += 1;
+        }
+    }
+    let shard = shard(core);
+    for ((_, unit), (kind, delta)) in counts {
+        tallies::add(tx, kind, unit, shard, delta).await?;
+    }
+    Ok(())
+}
+
 /// Which of a count's rows this transaction adds to.
 fn shard(core: &Core) -> i64 {
     match core.db().engine() {

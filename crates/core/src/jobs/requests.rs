@@ -181,5 +181,5 @@ impl Core {
 }
 
 fn wrong_state(job: &Job) -> Error {
-    ErrorKind::WrongState { resource: KIND, state: job.state.columns().state }.into()
+    ErrorKind::WrongState { resource: super::kind_of(job.family), state: job.state.columns().state }.into()
 }

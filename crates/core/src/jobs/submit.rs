@@ -163,14 +163,18 @@ impl Core {
                 if link::held(tx, attempt).await?.is_none() {
                     return Ok(Order::Gone);
                 }
+                let mut made = Vec::with_capacity(children.len());
                 for (new, along) in children {
-                    submit(self, tx, new.clone(), along, "system").await?;
+                    made.push(submit(self, tx, new.clone(), along, "system").await?);
                 }
                 let from = engine::From::Attempt(attempt.number);
                 let moved =
                     engine::transition_locked(self, tx, attempt.job, from, Event::ChildrenInserted, now).await?;
                 match moved {
-                    engine::Moved::To(job) | engine::Moved::Same(job) => Ok(link::order_of(job.state)),
+                    engine::Moved::To(job) | engine::Moved::Same(job) => {
+                        crate::write::count_made(self, tx, &made).await?;
+                        Ok(link::order_of(job.state))
+                    }
                     // Its children must not stay: they would belong to nobody.
                     engine::Moved::Refused(..) | engine::Moved::Fenced => {
                         Err(Error::internal("an invocation that is being stopped takes no children"))

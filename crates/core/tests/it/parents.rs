@@ -5,7 +5,9 @@ use chandler_core::jobs::link::{Attempt, Order, WorkerLink};
 use chandler_core::jobs::{Along, Keyring};
 use chandler_model::Id;
 use chandler_model::jobs::{Canceled, Fault, Hold, Job, JobKind, KeyMode, State, StopFor, WaitingFor};
+use chandler_model::kinds::{Kind, Unit};
 use chandler_store::jobs::keys::Key;
+use chandler_store::tallies;
 
 use crate::bench::{Bench, Custom, on_both};
 use crate::support::DONE;
@@ -46,6 +48,8 @@ async fn family(b: &Bench, size: usize) -> Result<(Id<Job>, Vec<Attempt>)> {
 async fn a_parent_ends_as_its_children_did() {
     on_both(async |b| {
         let (parent, children) = family(&b, 3).await?;
+        let counted = tallies::get(b.on.core.db(), Kind::ScriptJob, Unit::ALL).await?;
+        ensure!(counted == 4, "the parent and its children are counted: {counted}");
         ensure!(b.state(parent).await? == State::Waiting(WaitingFor::Children));
         ensure!(b.hold(parent).await? == Some(Hold::Parent));
         for (n, at) in children.iter().enumerate() {
