@@ -160,7 +160,7 @@ impl Write<'_> {
                 tallies::add(self.tx, kind, unit, shard, delta).await?;
             }
         }
-        Ok(self.tx.notify(CHANGES, String::new()).await?)
+        Ok(self.tx.notify(CHANGES, String::new())?)
     }
 }
 

@@ -52,8 +52,8 @@ pub(super) async fn on_queue(
                 timers::set(tx, after(now, timing.kill_unanswered), KILL, TIMER_KIND, timer).await?;
             }
             Effect::ClearKillClock => timers::clear(tx, KILL, TIMER_KIND, timer).await?,
-            Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, String::new()).await?,
-            Effect::TellWorker => tx.notify(STOP_NOTICE, id.to_string()).await?,
+            Effect::WakeWorkers => tx.notify(QUEUE_NOTICE, String::new())?,
+            Effect::TellWorker => tx.notify(STOP_NOTICE, id.to_string())?,
             Effect::WriteSteps => write_steps(tx, id, &before.steps, &job.steps).await?,
             // Goes with the job row's own statement.
             Effect::EraseSealed => {}
@@ -115,7 +115,7 @@ async fn on_keys(tx: &mut Tx, job: &Subject, what: Keys) -> Result<()> {
         (Keys::Take | Keys::TakeApply | Keys::GiveUpApply, None) => false,
     };
     if woken {
-        tx.notify(QUEUE_NOTICE, String::new()).await?;
+        tx.notify(QUEUE_NOTICE, String::new())?;
     }
     Ok(())
 }

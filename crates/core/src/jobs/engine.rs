@@ -129,7 +129,7 @@ async fn transition_held(
             effects::on_queue(core, tx, &subject, &after, &effects, now).await?;
             rows::write(tx, &after.job).await?;
             attempts::append_transition(tx, id, now, word, after.job.state, actor).await?;
-            tx.notify(JOB_NOTICE, id.to_string()).await?;
+            tx.notify(JOB_NOTICE, id.to_string())?;
             let touched = kin::settle(core, tx, &after.job, &effects, now).await?;
             Ok(Moved::To(Box::new(match touched {
                 // What became of its kin may have moved it on.

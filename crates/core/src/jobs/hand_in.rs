@@ -76,7 +76,7 @@ pub(super) async fn state(core: &Core, attempt: Attempt, beat: i64, clear: &[u8]
                 }
                 None => drop(states::insert(tx, core.uid(), now, &new).await?),
             }
-            Ok(tx.notify(JOB_NOTICE, attempt.job.to_string()).await?)
+            Ok(tx.notify(JOB_NOTICE, attempt.job.to_string())?)
         })
         .await
 }

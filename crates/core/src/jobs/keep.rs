@@ -141,7 +141,7 @@ async fn fire(core: &Core, timer: &timers::Timer, now: Timestamp) -> Result<()> 
                 (RETRY, Some(row)) if row.hold == Hold::Delayed => {
                     let hold = if keys::is_ready(tx, job).await? { Hold::Ready } else { Hold::Blocked };
                     queue::hold(tx, job, hold, None, None).await?;
-                    Ok(tx.notify(QUEUE_NOTICE, String::new()).await?)
+                    Ok(tx.notify(QUEUE_NOTICE, String::new())?)
                 }
                 _ => Ok(()),
             }
@@ -194,7 +194,7 @@ async fn remember(core: &Core) -> Result<u32> {
                 queue::lock(tx, job).await?;
                 let woken = keys::wake_one(tx, job).await?;
                 if woken {
-                    tx.notify(QUEUE_NOTICE, String::new()).await?;
+                    tx.notify(QUEUE_NOTICE, String::new())?;
                 }
                 Ok::<_, crate::error::Error>(woken)
             })

@@ -105,7 +105,7 @@ pub(crate) async fn unlock_workspace(tx: &mut Tx, workspace: Id<Workspace>) -> R
         woken |= keys::give_up_one(tx, NOBODY, &key).await?;
     }
     if woken {
-        tx.notify(QUEUE_NOTICE, String::new()).await?;
+        tx.notify(QUEUE_NOTICE, String::new())?;
     }
     Ok(())
 }

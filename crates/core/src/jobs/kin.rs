@@ -71,7 +71,7 @@ async fn dependents(core: &Core, tx: &mut Tx, job: Id<Job>, needed: Needed, now:
             Needed::Succeeded => {
                 queue::lock(tx, dependent.job_id).await?;
                 if keys::wake_one(tx, dependent.job_id).await? {
-                    tx.notify(QUEUE_NOTICE, String::new()).await?;
+                    tx.notify(QUEUE_NOTICE, String::new())?;
                 }
             }
         }
@@ -124,7 +124,7 @@ pub(super) async fn process_gone(tx: &mut Tx, id: Id<Job>, attempt: i64) -> Resu
     let Some(job) = job else {
         // Somebody has deleted it meanwhile; only its keys and attempts were left.
         if keys::give_up(tx, id).await? {
-            tx.notify(QUEUE_NOTICE, String::new()).await?;
+            tx.notify(QUEUE_NOTICE, String::new())?;
         }
         return Ok(attempts::delete(tx, id).await?);
     };
@@ -139,7 +139,7 @@ pub(super) async fn process_gone(tx: &mut Tx, id: Id<Job>, attempt: i64) -> Resu
         woken |= keys::wake_one(tx, id).await?;
     }
     if woken {
-        tx.notify(QUEUE_NOTICE, String::new()).await?;
+        tx.notify(QUEUE_NOTICE, String::new())?;
     }
     Ok(())
 }

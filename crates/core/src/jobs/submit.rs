@@ -76,7 +76,7 @@ pub(crate) async fn submit(core: &Core, tx: &mut Tx, mut new: NewJob<'_>, along:
         rows::write(tx, job).await?;
     }
     attempts::append_transition(tx, job.id, new.at, "submit", job.state, Some(actor)).await?;
-    tx.notify(JOB_NOTICE, job.id.to_string()).await?;
+    tx.notify(JOB_NOTICE, job.id.to_string())?;
     let job = subject.job;
     if kin::has_failed(tx, &job).await? {
         let event = Event::NeededFailed;

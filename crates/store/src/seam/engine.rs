@@ -5,7 +5,7 @@
 //! `{for_key_share:o}`, `{skip_locked}`, `{list:$n}`. Migration tokens: `{pk}` `{id}` `{int}` `{uuid}` `{time}` `{json}`
 //! `{bytes}` `{bool}` `{text}`. An unknown token stays as it is, so that the engine refuses the statement.
 
-use super::{Sql, value::Value};
+use super::Sql;
 
 /// The database under a [`Db`](super::Db).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +109,12 @@ pub(super) fn build(engine: Engine, statement: &sea_query::SelectStatement) -> (
 pub(super) static LOCK: Sql<(Option<String>,)> = Sql::new("SELECT CAST(pg_advisory_xact_lock($1) AS text)");
 pub(super) static LOCK_SHARED: Sql<(Option<String>,)> =
     Sql::new("SELECT CAST(pg_advisory_xact_lock_shared($1) AS text)");
-pub(super) static NOTIFY: Sql<(Option<String>,)> = Sql::new("SELECT CAST(pg_notify('chandler', $1) AS text)");
 pub(super) const LISTEN: &str = "LISTEN chandler";
+/// Sends notices that have been committed elsewhere.
+pub(super) const ANNOUNCE: &str = "SELECT pg_notify('chandler', notice) FROM unnest($1::text[]) AS notice";
+/// Makes a connection one that does not wait for the disk, and says its number.
+pub(super) const UNHURRIED: &str =
+    "SELECT pg_backend_pid() FROM (SELECT set_config('synchronous_commit', 'off', false)) AS set";
 
 /// What carries a named lock: a statement on PostgreSQL, nothing on SQLite, where the writer is alone anyway.
 pub(super) fn lock(engine: Engine, shared: bool) -> Option<&'static Sql<(Option<String>,)>> {
@@ -118,14 +122,6 @@ pub(super) fn lock(engine: Engine, shared: bool) -> Option<&'static Sql<(Option<
         (Engine::Sqlite, _) => None,
         (Engine::Postgres, false) => Some(&LOCK),
         (Engine::Postgres, true) => Some(&LOCK_SHARED),
-    }
-}
-
-/// What carries a notice to other processes. `None`: there are none, it is delivered in this process after the commit.
-pub(super) fn notify(engine: Engine, channel: &str, payload: &str) -> Option<(&'static Sql<(Option<String>,)>, Value)> {
-    match engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => Some((&NOTIFY, Value::Text(format!("{channel}\n{payload}")))),
     }
 }
 

@@ -44,6 +44,11 @@ impl Effects {
         self.notices.push(notice);
     }
 
+    /// What is to be told.
+    pub(super) fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
     /// Runs the hooks in their order, then sends the notices.
     pub(super) fn run(self, notices: &Notices) {
         for hook in self.hooks {

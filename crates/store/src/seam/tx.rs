@@ -158,17 +158,12 @@ impl Tx {
     }
 
     /// Sends a notice to every receiver of [`Db::notices`](super::Db::notices) once the transaction is committed.
-    pub async fn notify(&mut self, channel: &'static str, payload: String) -> Result<()> {
+    pub fn notify(&mut self, channel: &'static str, payload: String) -> Result<()> {
         if payload.len() > NOTICE_BYTES {
             return Err(Error::other(format!("a notice on {channel} of {} bytes is too long", payload.len())));
         }
-        match engine::notify(self.engine(), channel, &payload) {
-            Some((sql, message)) => self.query(sql, &[message]).await.map(drop),
-            None => {
-                self.effects.notice(Notice { channel: channel.to_owned(), payload });
-                Ok(())
-            }
-        }
+        self.effects.notice(Notice { channel: channel.to_owned(), payload });
+        Ok(())
     }
 
     /// Returns when the transaction is durable and its hooks have run. An error means that it was rolled back, except

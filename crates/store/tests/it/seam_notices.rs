@@ -11,7 +11,7 @@ async fn send(db: &Db, payloads: &[&str]) {
     let sent: Result<()> = db
         .write(async |tx: &mut Tx| {
             for payload in payloads {
-                tx.notify("jobs", (*payload).to_owned()).await?;
+                tx.notify("jobs", (*payload).to_owned())?;
             }
             Ok(())
         })
@@ -34,7 +34,7 @@ async fn notices_arrive_after_the_commit_and_only_then() {
         let mut receivers = [db.notices(), db.notices()];
         let refused: Result<()> = db
             .write(async |tx: &mut Tx| {
-                tx.notify("jobs", "never".to_owned()).await?;
+                tx.notify("jobs", "never".to_owned())?;
                 Err(Error::NotFound)
             })
             .await;
@@ -50,8 +50,7 @@ async fn notices_arrive_after_the_commit_and_only_then() {
 #[tokio::test]
 async fn a_notice_too_long_for_one_engine_is_refused_on_both() {
     for database in both().await {
-        let refused: Result<()> =
-            database.db.write(async |tx: &mut Tx| tx.notify("jobs", "x".repeat(8_000)).await).await;
+        let refused: Result<()> = database.db.write(async |tx: &mut Tx| tx.notify("jobs", "x".repeat(8_000))).await;
         assert!(matches!(refused, Err(Error::Other(_))));
     }
 }
@@ -67,6 +66,15 @@ async fn on_postgresql_notices_reach_other_processes_and_survive_a_lost_connecti
     let mut notices = other.notices();
     send(&database.db, &["first"]).await;
     assert_eq!(next(&mut notices).await, job("first"));
+
+    // Its own notices come to a process once, and not again by way of the server.
+    let mut own = database.db.notices();
+    send(&database.db, &["mine"]).await;
+    send(&other, &["theirs"]).await;
+    assert_eq!(next(&mut own).await, job("mine"));
+    assert_eq!(next(&mut own).await, job("theirs"));
+    assert_eq!(next(&mut notices).await, job("mine"));
+    assert_eq!(next(&mut notices).await, job("theirs"));
 
     assert_eq!(database.db.one(&KILL, &[]).await.unwrap(), 2);
     assert_eq!(next(&mut notices).await.channel, Notice::RESYNC);

@@ -108,7 +108,7 @@ impl WorkerLink for Embedded {
                 // Otherwise a batch that was stored already.
                 if queue::beat(tx, attempt.job, attempt.number, beat).await? {
                     output::append(tx, job.kind, attempt, entries, limit).await?;
-                    tx.notify(JOB_NOTICE, attempt.job.to_string()).await?;
+                    tx.notify(JOB_NOTICE, attempt.job.to_string())?;
                 }
                 Ok(told)
             })
@@ -221,7 +221,7 @@ async fn note_image(tx: &mut Tx, attempt: Attempt, image: &str, digest: &str, no
     if let Some(environment) = job.environment_id {
         environments::seen(tx, environment, image, digest, now).await?;
     }
-    tx.notify(JOB_NOTICE, job.id.to_string()).await?;
+    tx.notify(JOB_NOTICE, job.id.to_string())?;
     Ok(order_of(job.state))
 }
 

@@ -1,4 +1,4 @@
-//! The connection that listens: it turns the notifications of all processes into notices of this one.
+//! The connection that listens: it turns the notifications of other processes into notices of this one.
 //!
 //! While the connection is lost nothing arrives, so after each reconnection every receiver is told to look for itself
 //! (`Notice::RESYNC`).
@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket, tls::NoTlsStream};
 
+use super::announcer::Backend;
 use crate::seam::engine::LISTEN;
 use crate::seam::error::{Error, Result};
 use crate::seam::notices::{Notice, Notices};
@@ -41,12 +42,12 @@ struct Line {
 
 impl Listener {
     /// Returns when notifications arrive, or fails if there is no server.
-    pub(super) async fn start(server: Config, notices: Notices) -> Result<Self> {
-        let mut line = connect(&server, &notices).await?;
+    pub(super) async fn start(server: Config, notices: Notices, own: Backend) -> Result<Self> {
+        let mut line = connect(&server, &notices, &own).await?;
         let task = tokio::spawn(async move {
             loop {
-                forward(&mut line, &notices).await;
-                line = reconnect(&server, &notices).await;
+                forward(&mut line, &notices, &own).await;
+                line = reconnect(&server, &notices, &own).await;
                 // An error only means that nobody listens now.
                 let _ = notices.send(Notice { channel: Notice::RESYNC.to_owned(), payload: String::new() });
             }
@@ -55,11 +56,11 @@ impl Listener {
     }
 }
 
-async fn reconnect(server: &Config, notices: &Notices) -> Line {
+async fn reconnect(server: &Config, notices: &Notices, own: &Backend) -> Line {
     let mut wait = FIRST_WAIT;
     loop {
         tokio::time::sleep(wait).await;
-        match connect(server, notices).await {
+        match connect(server, notices, own).await {
             Ok(line) => return line,
             Err(error) => tracing::warn!("cannot listen for notifications: {error}"),
         }
@@ -67,7 +68,7 @@ async fn reconnect(server: &Config, notices: &Notices) -> Line {
     }
 }
 
-async fn connect(server: &Config, notices: &Notices) -> Result<Line> {
+async fn connect(server: &Config, notices: &Notices, own: &Backend) -> Result<Line> {
     let connecting = server.connect(NoTls).await.map_err(|error| Error::unavailable(&error));
     let (client, mut connection) = connecting?;
     {
@@ -77,7 +78,7 @@ async fn connect(server: &Config, notices: &Notices) -> Result<Line> {
             tokio::select! {
                 answer = &mut listening => { answer?; break }
                 message = poll_fn(|context| connection.poll_message(context)) => match message {
-                    Some(Ok(message)) => deliver(message, notices),
+                    Some(Ok(message)) => deliver(message, notices, own),
                     Some(Err(error)) => return Err(error.into()),
                     None => return Err(Error::Unavailable("the server closed the connection".to_owned())),
                 }
@@ -88,10 +89,10 @@ async fn connect(server: &Config, notices: &Notices) -> Result<Line> {
 }
 
 /// Forwards notifications until the connection ends.
-async fn forward(line: &mut Line, notices: &Notices) {
+async fn forward(line: &mut Line, notices: &Notices, own: &Backend) {
     loop {
         match poll_fn(|context| line.connection.poll_message(context)).await {
-            Some(Ok(message)) => deliver(message, notices),
+            Some(Ok(message)) => deliver(message, notices, own),
             Some(Err(error)) => {
                 tracing::warn!("the connection that listens is lost: {error}");
                 return;
@@ -101,8 +102,10 @@ async fn forward(line: &mut Line, notices: &Notices) {
     }
 }
 
-fn deliver(message: AsyncMessage, notices: &Notices) {
+fn deliver(message: AsyncMessage, notices: &Notices, own: &Backend) {
     match message {
+        // Our own have gone to everybody here right after their commit.
+        AsyncMessage::Notification(notification) if own.is(notification.process_id()) => {}
         AsyncMessage::Notification(notification) => {
             let Some((channel, payload)) = notification.payload().split_once('\n') else { return };
             let _ = notices.send(Notice { channel: channel.to_owned(), payload: payload.to_owned() });

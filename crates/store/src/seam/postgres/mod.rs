@@ -1,5 +1,6 @@
-//! PostgreSQL: a pool of connections with prepared statements, and one connection that listens.
+//! PostgreSQL: a pool of connections with prepared statements, one connection that listens, and one that tells.
 
+mod announcer;
 mod listener;
 
 use std::str::FromStr;
@@ -9,6 +10,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::NoTls;
 use tokio_postgres::types::ToSql;
 
+use self::announcer::Announcer;
 use self::listener::Listener;
 use super::column::{Cells, Record, Row};
 use super::config::DbConfig;
@@ -27,6 +29,7 @@ const CACHED_STATEMENTS: usize = 512;
 pub(super) struct Postgres {
     pool: Pool,
     notices: Notices,
+    announcer: Announcer,
     _listener: Listener,
 }
 
@@ -38,7 +41,8 @@ impl Postgres {
         if server.get_application_name().is_none() {
             server.application_name("chandler");
         }
-        let listener = Listener::start(server.clone(), notices.clone()).await?;
+        let announcer = Announcer::start(server.clone());
+        let listener = Listener::start(server.clone(), notices.clone(), announcer.backend()).await?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(server, NoTls, recycling))
             .max_size(config.pool_size.max(1))
@@ -48,7 +52,7 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::unavailable(&error))?;
-        Ok(Self { pool, notices, _listener: listener })
+        Ok(Self { pool, notices, announcer, _listener: listener })
     }
 
     pub(super) async fn query<R: Record>(&self, text: &str, args: &[Value]) -> Result<Vec<R>> {
@@ -65,7 +69,8 @@ impl Postgres {
 
     pub(super) async fn begin(&self) -> Result<PostgresTx> {
         let client = self.pool.get().await?;
-        let mut tx = PostgresTx { client: Some(client), notices: self.notices.clone(), in_flight: true };
+        let (notices, announcer) = (self.notices.clone(), self.announcer.clone());
+        let mut tx = PostgresTx { client: Some(client), notices, announcer, in_flight: true };
         tx.client()?.batch_execute("BEGIN").await?;
         tx.in_flight = false;
         Ok(tx)
@@ -82,6 +87,7 @@ impl Postgres {
 pub(super) struct PostgresTx {
     client: Option<Object>,
     notices: Notices,
+    announcer: Announcer,
     /// A statement has been sent and its answer has not been seen.
     in_flight: bool,
 }
@@ -111,10 +117,11 @@ impl PostgresTx {
     /// The COMMIT and what follows it run in a task of their own: they are finished even if nobody waits any more.
     pub(super) async fn commit(mut self, effects: Effects) -> Result<()> {
         let client = self.client.take().ok_or_else(ended)?;
-        let notices = self.notices.clone();
+        let (notices, announcer) = (self.notices.clone(), self.announcer.clone());
         let committing = tokio::spawn(async move {
             client.batch_execute("COMMIT").await?;
             drop(client);
+            announcer.announce(effects.notices());
             effects.run(&notices);
             Ok(())
         });
