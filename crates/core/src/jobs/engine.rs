@@ -49,16 +49,12 @@ pub(super) async fn transition(
     event: Event,
     now: Timestamp,
 ) -> Result<Moved> {
-    lock_names(tx, id, &event).await?;
+    lock_names(tx, id).await?;
     transition_locked(core, tx, id, from, event, now).await
 }
 
-/// Takes the named locks that the event may need, in their order: first those of parents, then lanes.
-pub(super) async fn lock_names(tx: &mut Tx, id: Id<Job>, event: &Event) -> Result<()> {
-    // A claim has its queue row already and changes no keys.
-    if matches!(event, Event::Claim { .. }) {
-        return Ok(());
-    }
+/// Takes the named locks that an event of the job may need, in their order: first those of parents, then lanes.
+pub(super) async fn lock_names(tx: &mut Tx, id: Id<Job>) -> Result<()> {
     let Some(ground) = queue::ground(tx, id).await? else { return Ok(()) };
     let invocation = ground.kind == JobKind::Invocation;
     let mut families: Vec<Id<Job>> = ground.parent_id.into_iter().chain(invocation.then_some(id)).collect();
@@ -88,20 +84,7 @@ pub(super) async fn transition_locked(
     now: Timestamp,
 ) -> Result<Moved> {
     let queued = queue::lock(tx, id).await?;
-    transition_held(core, tx, id, queued.as_ref(), from, event, now).await
-}
-
-/// The same where the queue row is locked too, and stands like this.
-async fn transition_held(
-    core: &Core,
-    tx: &mut Tx,
-    id: Id<Job>,
-    queued: Option<&queue::Queued>,
-    from: From<'_>,
-    event: Event,
-    now: Timestamp,
-) -> Result<Moved> {
-    let held = match (queued, from) {
+    let held = match (&queued, from) {
         (_, From::Anyone { .. }) => true,
         (Some(row), From::Attempt(attempt)) => row.hold == Hold::Claimed && row.attempt == attempt,
         (Some(row), From::Reaper { attempt, beat }) => {
@@ -186,23 +169,38 @@ pub(super) fn after(at: Timestamp, period: std::time::Duration) -> Timestamp {
     SignedDuration::try_from(period).ok().and_then(|d| at.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
-/// Begins the attempt that a claim has made.
-pub(super) async fn begin(
+/// Begins the attempts that a claim has made, whose queue rows it has locked. A claim takes no other lock and touches no
+/// other job, so all that it writes goes in one turn.
+pub(super) async fn begin_all(
     core: &Core,
     tx: &mut Tx,
-    claimed: &queue::Queued,
+    claimed: &[queue::Queued],
     worker: &Worker,
     now: Timestamp,
-) -> Result<Job> {
-    let event = Event::Claim { attempt: claimed.attempt, worker: worker.id, worker_name: worker.name.clone() };
-    // The claim has locked the row, and takes no other lock.
-    let from = From::Attempt(claimed.attempt);
-    match transition_held(core, tx, claimed.job_id, Some(claimed), from, event, now).await? {
-        Moved::To(job) => {
-            attempts::begin(tx, core.uid(), &job, worker.id, &worker.name, now).await?;
-            Ok(*job)
-        }
-        // The row was ready and is locked by us, so `step` cannot refuse; if it does, the claim must not stand.
-        Moved::Same(_) | Moved::Refused(..) | Moved::Fenced => Err(Error::internal("a claimed job refused its claim")),
+) -> Result<Vec<Job>> {
+    if claimed.is_empty() {
+        return Ok(Vec::new());
     }
+    let locked = rows::lock_all(tx, claimed.iter().map(|row| row.job_id)).await?;
+    let (mut jobs, mut written) = (Vec::with_capacity(locked.len()), Vec::with_capacity(3 * locked.len()));
+    for (row, job) in claimed.iter().zip(locked) {
+        let event = Event::Claim { attempt: row.attempt, worker: worker.id, worker_name: worker.name.clone() };
+        let subject = subject(tx, job, &event).await?;
+        // The row was ready and is locked by us, so `step` cannot refuse; if it does, the claim must not stand.
+        let Ok(Outcome::Moved(after, effects)) = step(&subject, &event, now) else {
+            return Err(Error::internal("a claimed job refused its claim"));
+        };
+        effects::on_queue(core, tx, &subject, &after, &effects, now).await?;
+        let job = after.job;
+        written.push(rows::moved(&job));
+        written.push(attempts::transition(job.id, now, event.word(), job.state, None));
+        written.push(attempts::begin(core.uid(), &job, worker.id, &worker.name, now));
+        tx.notify(JOB_NOTICE, job.id.to_string())?;
+        jobs.push(job);
+    }
+    if jobs.len() != claimed.len() {
+        return Err(Error::internal("a claimed job has no row"));
+    }
+    tx.exec_all(&written).await?;
+    Ok(jobs)
 }

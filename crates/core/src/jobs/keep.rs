@@ -128,7 +128,7 @@ async fn fire(core: &Core, timer: &timers::Timer, now: Timestamp) -> Result<()> 
     core.db()
         .write(async |tx| {
             // Names and the queue row come first, as in every transition; then whether the timer still stands.
-            engine::lock_names(tx, job, &event).await?;
+            engine::lock_names(tx, job).await?;
             let queued = queue::lock(tx, job).await?;
             if !timers::fire(tx, timer.id, now).await? {
                 return Ok(());
@@ -190,7 +190,7 @@ async fn remember(core: &Core) -> Result<u32> {
         let woken = core
             .db()
             .write(async |tx| {
-                engine::lock_names(tx, job, &Event::Deadline).await?;
+                engine::lock_names(tx, job).await?;
                 queue::lock(tx, job).await?;
                 let woken = keys::wake_one(tx, job).await?;
                 if woken {

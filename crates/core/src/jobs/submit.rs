@@ -149,7 +149,7 @@ impl Core {
     ) -> Result<Order> {
         self.db()
             .write(async |tx| {
-                engine::lock_names(tx, attempt.job, &Event::ChildrenInserted).await?;
+                engine::lock_names(tx, attempt.job).await?;
                 let mut lanes: Vec<&str> = children
                     .iter()
                     .filter_map(|(_, along)| along.keys.as_ref())

@@ -5,6 +5,7 @@ use chandler_model::workers::Worker;
 use chandler_model::{Id, Uid};
 use jiff::Timestamp;
 
+use super::Statement;
 use crate::seam::{Catalogued, Db, Result, Sql, Tx, record};
 
 /// One attempt.
@@ -78,10 +79,10 @@ pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
     &TRANSITIONS,
 ];
 
-/// Notes that an attempt begins on a node.
-pub async fn begin(tx: &mut Tx, uid: Uid, job: &Job, worker: Id<Worker>, node: &str, at: Timestamp) -> Result<()> {
-    let args = [uid.into(), job.id.into(), job.attempt.into(), worker.into(), node.into(), at.into()];
-    tx.exec(&BEGIN, &args).await.map(drop)
+/// The statement which notes that an attempt begins on a node.
+#[must_use]
+pub fn begin(uid: Uid, job: &Job, worker: Id<Worker>, node: &str, at: Timestamp) -> Statement {
+    (&BEGIN, vec![uid.into(), job.id.into(), job.attempt.into(), worker.into(), node.into(), at.into()])
 }
 
 /// Notes how an attempt ended; an attempt that has ended already stays as it is.
@@ -153,8 +154,15 @@ pub async fn append_transition(
     state: State,
     actor: Option<&str>,
 ) -> Result<()> {
+    let (sql, args) = transition(job, at, what, state, actor);
+    tx.exec(sql, &args).await.map(drop)
+}
+
+/// The statement of [`append_transition`].
+#[must_use]
+pub fn transition(job: Id<Job>, at: Timestamp, what: &str, state: State, actor: Option<&str>) -> Statement {
     let columns = state.columns();
-    let args = [
+    let args = vec![
         job.into(),
         at.into(),
         what.into(),
@@ -163,7 +171,7 @@ pub async fn append_transition(
         columns.outcome.into(),
         actor.into(),
     ];
-    tx.exec(&APPEND, &args).await.map(drop)
+    (&APPEND, args)
 }
 
 pub async fn transitions(db: &Db, job: Id<Job>) -> Result<Vec<Transition>> {

@@ -9,3 +9,8 @@ pub mod look;
 pub mod queue;
 pub mod rows;
 pub mod steps;
+
+use crate::seam::{Sql, Value};
+
+/// A statement that writes, with its arguments: for [`Tx::exec_all`](crate::seam::Tx::exec_all).
+pub type Statement = (&'static Sql<()>, Vec<Value>);

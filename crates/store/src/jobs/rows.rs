@@ -13,7 +13,8 @@ use chandler_model::{Id, Json, Uid, Word, environments::Environment};
 use jiff::Timestamp;
 use sea_query::{Alias, Cond, Expr, ExprTrait, Order, Query};
 
-use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx, record};
+use super::Statement;
+use crate::seam::{Catalogued, Db, Error, Record, Result, Row, Sql, Tx, Value, record};
 
 // Written out because five columns form one `State`.
 impl Record for Job {
@@ -148,6 +149,7 @@ pub struct NewJob<'a> {
 static BY_ID: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
 static BY_UID: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE uid = $1");
 static LOCK: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1 {for_update}");
+static LOCK_ALL: Sql<Job> = Sql::new("SELECT {columns} FROM jobs WHERE id IN {list:$1} ORDER BY id {for_update}");
 static INSERT: Sql<Job> = Sql::new(
     "INSERT INTO jobs (uid, created_at, updated_at, state_at, updated_by, family, kind, organization_id, template_id, \
      revision_id, environment_id, workspace_id, parent_id, needs_job_id, initiator_id, dialect, launch_type, name, \
@@ -197,6 +199,11 @@ pub async fn find(db: &Db, selector: Selector<Job>) -> Result<Option<Job>> {
         Selector::Id(id) => db.optional(&BY_ID, &[id.into()]).await,
         Selector::Uid(uid) => db.optional(&BY_UID, &[uid.into()]).await,
     }
+}
+
+/// Reads rows for change, by id. The caller holds their queue rows already.
+pub async fn lock_all(tx: &mut Tx, ids: impl IntoIterator<Item = Id<Job>>) -> Result<Vec<Job>> {
+    tx.query(&LOCK_ALL, &[Value::list(ids.into_iter().map(Id::get))]).await
 }
 
 /// Reads the row for change. The caller holds the queue row of an unfinished job already.
@@ -299,38 +306,41 @@ pub async fn delete(tx: &mut Tx, id: Id<Job>) -> Result<()> {
 
 /// Writes where a locked job stands now; the secrets of its launch go when it has ended.
 pub async fn write(tx: &mut Tx, job: &Job) -> Result<()> {
+    let (sql, args) = moved(job);
+    tx.exec(sql, &args).await.map(drop)
+}
+
+/// The statement of [`write`].
+#[must_use]
+pub fn moved(job: &Job) -> Statement {
     let columns = job.state.columns();
-    tx.exec(
-        &MOVE,
-        &[
-            job.id.into(),
-            columns.state.into(),
-            columns.stage.into(),
-            columns.stop_for.into(),
-            columns.waiting_for.into(),
-            columns.outcome.into(),
-            job.error.as_deref().into(),
-            job.exit_code.into(),
-            job.retries_left.into(),
-            job.returns.into(),
-            job.attempt.into(),
-            job.worker_id.into(),
-            job.started_at.into(),
-            job.finished_at.into(),
-            job.cancel_requested_at.into(),
-            job.events_complete.into(),
-            job.log_bytes.into(),
-            job.log_lines.into(),
-            job.log_truncated.into(),
-            (&job.snapshot).into(),
-            job.canceler.into(),
-            job.delete_requested_at.into(),
-            job.deleted_at.into(),
-            job.updated_at.into(),
-        ],
-    )
-    .await
-    .map(drop)
+    let args = vec![
+        job.id.into(),
+        columns.state.into(),
+        columns.stage.into(),
+        columns.stop_for.into(),
+        columns.waiting_for.into(),
+        columns.outcome.into(),
+        job.error.as_deref().into(),
+        job.exit_code.into(),
+        job.retries_left.into(),
+        job.returns.into(),
+        job.attempt.into(),
+        job.worker_id.into(),
+        job.started_at.into(),
+        job.finished_at.into(),
+        job.cancel_requested_at.into(),
+        job.events_complete.into(),
+        job.log_bytes.into(),
+        job.log_lines.into(),
+        job.log_truncated.into(),
+        (&job.snapshot).into(),
+        job.canceler.into(),
+        job.delete_requested_at.into(),
+        job.deleted_at.into(),
+        job.updated_at.into(),
+    ];
+    (&MOVE, args)
 }
 
 /// Notes the image that a locked job runs in.

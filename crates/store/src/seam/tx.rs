@@ -123,6 +123,20 @@ impl Tx {
         self.finish(started, answer)
     }
 
+    /// Runs statements that return no rows and do not depend on each other's order. On PostgreSQL all are sent before
+    /// the first answer is waited for, so that many cost one way to the server and back.
+    pub async fn exec_all(&mut self, statements: &[(&'static Sql<()>, Vec<Value>)]) -> Result<()> {
+        let engine = self.engine();
+        let started = self.start()?;
+        let texts: Vec<(&str, &[Value])> =
+            statements.iter().map(|(sql, args)| (sql.on(engine), args.as_slice())).collect();
+        let answer = match &mut self.driver {
+            Driver::Sqlite(tx) => texts.iter().try_for_each(|(text, args)| tx.exec(text, args).map(drop)),
+            Driver::Postgres(tx) => tx.exec_all(&texts).await,
+        };
+        self.finish(started, answer)
+    }
+
     /// Runs several statements, separated by `;`: migrations and tests.
     pub async fn script(&mut self, text: &str) -> Result<()> {
         let started = self.start()?;

@@ -70,8 +70,8 @@ impl WorkerLink for Embedded {
             .db()
             .write(async |tx| {
                 let mut assignments = Vec::new();
-                for row in queue::claim(tx, &fit, slots).await? {
-                    let job = engine::begin(core, tx, &row, worker, now).await?;
+                let claimed = queue::claim(tx, &fit, slots).await?;
+                for job in engine::begin_all(core, tx, &claimed, worker, now).await? {
                     let Job { id, attempt, name, intent, .. } = job;
                     let steps = match &intent.0 {
                         chandler_model::jobs::Intent::Terraform(_) => steps::of_job(tx, id).await?,
@@ -146,7 +146,7 @@ impl WorkerLink for Embedded {
                         Event::Stopped { exit: Exit { code: exit_code, diagnostic: None } }
                     }
                     Report::KillUnanswered => {
-                        engine::lock_names(tx, attempt.job, &Event::KillUnanswered).await?;
+                        engine::lock_names(tx, attempt.job).await?;
                         // However the attempt ends then, it has left something.
                         if held(tx, attempt).await?.is_some() {
                             attempts::note_left(tx, attempt.job, attempt.number).await?;

@@ -107,6 +107,13 @@ impl PostgresTx {
         answer
     }
 
+    pub(super) async fn exec_all(&mut self, statements: &[(&str, &[Value])]) -> Result<()> {
+        self.in_flight = true;
+        let answer = execute_all(self.client()?, statements).await;
+        self.in_flight = false;
+        answer
+    }
+
     pub(super) async fn script(&mut self, text: &str) -> Result<()> {
         self.in_flight = true;
         let answer = self.client()?.batch_execute(text).await;
@@ -191,4 +198,15 @@ async fn rows<R: Record>(client: &Object, text: &str, args: &[Value]) -> Result<
 async fn execute(client: &Object, text: &str, args: &[Value]) -> Result<u64> {
     let statement = prepare(client, text).await?;
     Ok(client.execute(&statement, &params(args)).await?)
+}
+
+async fn execute_all(client: &Object, statements: &[(&str, &[Value])]) -> Result<()> {
+    let mut sent = Vec::with_capacity(statements.len());
+    for (text, args) in statements {
+        sent.push((prepare(client, text).await?, params(args)));
+    }
+    // Each is sent when it is polled first, which is before any answer is waited for.
+    let answers = sent.iter().map(|(statement, params)| client.execute(statement, params));
+    futures_util::future::try_join_all(answers).await?;
+    Ok(())
 }
