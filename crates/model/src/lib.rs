@@ -16,6 +16,7 @@ pub mod names;
 pub mod organizations;
 pub mod paging;
 pub mod patch;
+pub mod registries;
 pub mod run_spec;
 pub mod tags;
 pub mod task_events;

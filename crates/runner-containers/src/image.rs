@@ -6,6 +6,7 @@ use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptions;
 use chandler_core::jobs::link::RegistryLogin;
 use chandler_model::environments::{Pull, RunImage};
+use chandler_model::registries::Registry;
 use chandler_runner::executor::Teller;
 use futures_util::StreamExt;
 
@@ -73,7 +74,7 @@ async fn pull(docker: &Docker, name: &str, login: Option<&RegistryLogin>, tell: 
     tell.say(format!("Pulling the image {name}."));
     let credentials = registry::credentials(login, name);
     if let Some(login) = login.filter(|_| credentials.is_none()) {
-        let (of, host) = (&login.host, registry::registry_host(name));
+        let (of, host) = (&login.host, Registry::of(name).host);
         tell.say(format!("The credential is for the registry {of}; {host} is asked without one."));
     }
     let options = CreateImageOptions { from_image: Some(with_tag(name)), ..CreateImageOptions::default() };

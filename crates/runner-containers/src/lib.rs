@@ -28,7 +28,6 @@ use chandler_runner::executor::{BoxFuture, Executor, Left, Running, Work};
 use tokio::sync::Mutex;
 
 pub use create::Limits;
-pub use registry::registry_host;
 
 use runtime::Swept;
 use setup::Setup;

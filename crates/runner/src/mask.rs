@@ -168,7 +168,7 @@ fn looks(secret: &[u8]) -> Vec<Vec<u8>> {
     looks
 }
 
-/// As it stands between the quotes of a JSON string; `ascii`: with everything else written as `\uXXXX`, as Python does.
+/// As it stands between the quotes of a JSON string; `ascii`: with everything beyond ASCII escaped by its number, as Python does.
 fn json_escaped(text: &str, ascii: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

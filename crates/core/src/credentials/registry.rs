@@ -6,6 +6,7 @@ use chandler_model::credentials::{Input, Namespace};
 use chandler_model::environments::Environment;
 use chandler_model::kinds::Place;
 use chandler_model::organizations::Organization;
+use chandler_model::registries::{Registry, canonical_host};
 use chandler_store::Tx;
 use chandler_store::credentials::{self, Sealed};
 use secrecy::ExposeSecret;
@@ -14,12 +15,6 @@ use super::inputs;
 use crate::Core;
 use crate::error::Result;
 use crate::jobs::link::RegistryLogin;
-
-/// The registry of images that name none.
-const DOCKER_HUB: &str = "docker.io";
-/// Its other names.
-const DOCKER_HUB_TOO: [&str; 4] =
-    ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com"];
 
 /// Where a job lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,32 +108,12 @@ fn login(core: &Core, row: &Sealed, registry: &Registry<'_>) -> Result<RegistryL
     })
 }
 
-/// The registry of an image.
-#[derive(Debug, PartialEq, Eq)]
-struct Registry<'a> {
-    /// As it stands in the image's name.
-    authority: &'a str,
-    /// As credentials keep it.
-    host: String,
-}
-
-impl<'a> Registry<'a> {
-    /// As container tools read it: what stands before the first slash is a host if nothing else could be written so.
-    fn of(image: &'a str) -> Self {
-        let authority = image.split_once('/').map(|(first, _)| first).filter(|first| {
-            first.contains(['.', ':']) || *first == "localhost" || first.bytes().any(|b| b.is_ascii_uppercase())
-        });
-        let authority = authority.unwrap_or(DOCKER_HUB);
-        Self { authority, host: canonical(authority) }
-    }
-}
-
 /// The host that an address means: the authority of a URL, or the text before its first slash. `None`: nowhere.
 pub(super) fn host(address: &str) -> Option<String> {
     let address = address.trim();
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    is_authority(authority).then(|| canonical(authority))
+    is_authority(authority).then(|| canonical_host(authority))
 }
 
 /// Whether this is a host with or without a port and nothing else.
@@ -161,36 +136,9 @@ pub(super) fn is_authority(text: &str) -> bool {
     name && port.is_none_or(digits)
 }
 
-fn canonical(authority: &str) -> String {
-    let lower = authority.to_ascii_lowercase();
-    if DOCKER_HUB_TOO.contains(&lower.as_str()) { DOCKER_HUB.to_owned() } else { lower }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_image_names_its_registry_or_means_docker_hub() {
-        for (image, authority, host) in [
-            ("busybox", "docker.io", "docker.io"),
-            ("busybox:1.36", "docker.io", "docker.io"),
-            ("busybox@sha256:00", "docker.io", "docker.io"),
-            ("library/busybox", "docker.io", "docker.io"),
-            ("a/b/c:1", "docker.io", "docker.io"),
-            ("docker.io/library/busybox", "docker.io", "docker.io"),
-            ("index.docker.io/library/busybox", "index.docker.io", "docker.io"),
-            ("Registry-1.Docker.IO/x", "Registry-1.Docker.IO", "docker.io"),
-            ("quay.io/a/b:1@sha256:00", "quay.io", "quay.io"),
-            ("Quay.IO/a", "Quay.IO", "quay.io"),
-            ("localhost/a", "localhost", "localhost"),
-            ("localhost:5000/a", "localhost:5000", "localhost:5000"),
-            ("REG/a", "REG", "reg"),
-            ("[::1]:5000/a", "[::1]:5000", "[::1]:5000"),
-        ] {
-            assert_eq!(Registry::of(image), Registry { authority, host: host.to_owned() }, "{image}");
-        }
-    }
 
     #[test]
     fn an_address_means_a_host_with_its_port_or_nothing() {

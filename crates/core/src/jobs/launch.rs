@@ -9,7 +9,7 @@ use chandler_model::jobs::{
 };
 use chandler_model::kinds::{Action, Place};
 use chandler_model::organizations::Organization;
-use chandler_model::templates::{FlowStep, Template, TemplateRevision, TemplateSpec};
+use chandler_model::templates::{FlowStep, Template, TemplateKind, TemplateRevision, TemplateSpec};
 use chandler_model::workspaces::Workspace;
 use chandler_model::{Id, Json, Word, names};
 use chandler_store::jobs::rows::NewJob;
@@ -162,7 +162,7 @@ impl Core {
         let organization = organizations::find(self.db(), Selector::Id(organization))
             .await?
             .ok_or_else(|| Error::field("organization_id", Code::Unknown { resource: "organization" }))?;
-        let environment = self.environment_of(cx, input, template.as_ref(), &organization).await?;
+        let environment = self.environment_of(cx, input, template.as_ref(), spec.kind(), &organization).await?;
         let name = named.or_else(|| template.as_ref().map(|template| template.name.clone())).unwrap_or_default();
         Ok(Plan { permit, organization, template, name, environment, spec })
     }
@@ -177,19 +177,24 @@ impl Core {
         }
     }
 
-    /// The environment of a script: named at launch, else the template's, else the organization's default, else none.
+    /// The environment of a job: named at launch, else the template's; of scripts and playbooks else the organization's
+    /// default; else none (`docs/core/jobs.md` 6).
     async fn environment_of(
         &self,
         cx: &Cx,
         input: &JobInput,
         template: Option<&Template>,
+        kind: TemplateKind,
         organization: &Organization,
     ) -> Result<Option<Environment>> {
         if let Some(id) = input.environment {
             return self.usable_environment(cx, id, organization.id).await.map(Some);
         }
-        let stored = template.and_then(|template| template.environment_id).or(organization.default_environment_id);
-        match stored {
+        let default = match kind {
+            TemplateKind::Script | TemplateKind::Ansible => organization.default_environment_id,
+            TemplateKind::Flow | TemplateKind::Workload => None,
+        };
+        match template.and_then(|template| template.environment_id).or(default) {
             // Attached by somebody who might: only its existence counts now.
             Some(id) => Ok(environments::find(self.db(), Selector::Id(id)).await?),
             None => Ok(None),

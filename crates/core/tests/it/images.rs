@@ -4,13 +4,15 @@ use anyhow::{Context, Result, ensure};
 use chandler_core::environments::{EnvironmentInput, EnvironmentPatch};
 use chandler_core::jobs::JobInput;
 use chandler_core::jobs::link::{Attempt, Embedded, Order, Report, WorkerLink};
+use chandler_core::workspaces::WorkspaceInput;
 use chandler_model::environments::{Environment, Pull, RunImage};
 use chandler_model::ids::Selector;
 use chandler_model::jobs::Job;
+use chandler_model::organizations::Organization;
 use chandler_model::patch::Patch;
-use chandler_model::templates::TemplateSpec;
-use chandler_store::environments;
+use chandler_model::templates::{AnsibleSpec, FlowSpec, TemplateSpec, WorkloadSpec};
 use chandler_store::jobs::attempts;
+use chandler_store::{environments, organizations};
 use chandler_testkit::installation::{Installation, on_both_engines};
 
 use crate::support::{hello, input, script};
@@ -81,6 +83,35 @@ async fn a_pin_goes_along_with_a_job_until_the_environment_names_another_image()
         let other = EnvironmentPatch { image: Patch::Set("busybox:2".to_owned()), ..EnvironmentPatch::default() };
         let changed = on.core.update_environment(&cx, Selector::Id(environment.id), None, other).await?;
         ensure!(changed.pinned_digest.is_none() && changed.seen_digest.is_none(), "{changed:?}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn scripts_and_playbooks_take_the_default_of_their_organization_and_nothing_else_does() {
+    on_both_engines(async |on| {
+        let cx = on.admin().await?;
+        let default = environment(&on, "busybox:1").await?;
+        let row = Organization { default_environment_id: Some(default.id), ..on.organization().await? };
+        let organization = on.core.db().write(async |tx| organizations::update(tx, &row).await).await?.id;
+        let new = WorkspaceInput { organization, name: "net".to_owned(), description: None };
+        let workspace = Some(on.core.create_workspace(&cx, new).await?.id);
+        let workload = WorkloadSpec { image: Some("busybox:2".to_owned()), ..WorkloadSpec::default() };
+        let flow = FlowSpec { configuration: [("main.tf".to_owned(), String::new())].into(), ..FlowSpec::default() };
+        let playbook = AnsibleSpec { playbook: "- hosts: all".to_owned(), ..AnsibleSpec::default() };
+        for (spec, workspace, wanted) in [
+            (TemplateSpec::Script(script()), None, Some("busybox:1")),
+            (TemplateSpec::Ansible(playbook), None, Some("busybox:1")),
+            (TemplateSpec::Flow(flow), workspace, None),
+            (TemplateSpec::Workload(workload), None, Some("busybox:2")),
+        ] {
+            let takes = matches!(spec, TemplateSpec::Script(_) | TemplateSpec::Ansible(_));
+            let input = JobInput { workspace, ..input(&on, spec).await? };
+            let job = on.core.launch_job(&cx, input).await?;
+            ensure!(job.environment_id == takes.then_some(default.id), "{job:?}");
+            ensure!(image(&job).map(|image| image.reference) == wanted.map(str::to_owned), "{job:?}");
+        }
         Ok(())
     })
     .await;

@@ -97,8 +97,6 @@ static UNFINISHED_CHILDREN: Sql<Other> = Sql::new(
 static DEPENDENTS: Sql<Other> = Sql::new(
     "SELECT q.job_id, q.lane FROM jobs j JOIN job_queue q ON q.job_id = j.id WHERE j.needs_job_id = $1 ORDER BY q.job_id",
 );
-static LANES_OF_BLOCKED: Sql<Option<String>> =
-    Sql::new("SELECT DISTINCT lane FROM job_queue WHERE hold = 'blocked' ORDER BY lane");
 static CLAIMED: Sql<Queued> = Sql::new("SELECT {columns} FROM job_queue WHERE hold = 'claimed' ORDER BY job_id");
 static BEAT: Sql<()> =
     Sql::new("UPDATE job_queue SET beat = $3 WHERE job_id = $1 AND attempt = $2 AND hold = 'claimed' AND beat < $3");
@@ -114,7 +112,6 @@ pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
     &TAKE,
     &UNFINISHED_CHILDREN,
     &DEPENDENTS,
-    &LANES_OF_BLOCKED,
     &CLAIMED,
     &BEAT,
     &HOLD,
@@ -200,11 +197,6 @@ pub async fn unfinished_children(tx: &mut Tx, job: Id<Job>) -> Result<Vec<Other>
 /// The unfinished jobs that need this one, by id.
 pub async fn dependents(tx: &mut Tx, job: Id<Job>) -> Result<Vec<Other>> {
     tx.query(&DEPENDENTS, &[job.into()]).await
-}
-
-/// The lanes in which jobs are blocked; none = those without keys.
-pub async fn lanes_of_blocked(db: &Db) -> Result<Vec<Option<String>>> {
-    db.query(&LANES_OF_BLOCKED, &[]).await
 }
 
 /// Every job that a worker holds.

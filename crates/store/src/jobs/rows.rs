@@ -171,7 +171,6 @@ static COMPLETE: Sql<bool> = Sql::new("SELECT events_complete FROM jobs WHERE id
 static STATE: Sql<String> = Sql::new("SELECT state FROM jobs WHERE id = $1");
 static SEALED: Sql<Sealed> = Sql::new("SELECT {columns} FROM jobs WHERE id = $1");
 static WORKSPACE: Sql<Option<i64>> = Sql::new("SELECT workspace_id FROM jobs WHERE id = $1");
-static TAGS: Sql<i64> = Sql::new("SELECT tag_set_id FROM jobs WHERE id = $1");
 static DELETE: Sql<()> = Sql::new("DELETE FROM jobs WHERE id = $1");
 static NO_LONGER_NEEDED: Sql<()> = Sql::new("UPDATE jobs SET needs_job_id = NULL WHERE needs_job_id = $1");
 
@@ -188,7 +187,6 @@ pub(crate) static STATEMENTS: &[&dyn Catalogued] = &[
     &STATE,
     &SEALED,
     &WORKSPACE,
-    &TAGS,
     &DELETE,
     &NO_LONGER_NEEDED,
     &RAN,
@@ -287,11 +285,6 @@ pub async fn sealed(tx: &mut Tx, id: Id<Job>) -> Result<Option<Sealed>> {
 /// The workspace of a job; it never changes.
 pub async fn workspace(tx: &mut Tx, id: Id<Job>) -> Result<Option<Id<Workspace>>> {
     Ok(tx.optional(&WORKSPACE, &[id.into()]).await?.flatten().map(Id::new))
-}
-
-/// What the job asks of its worker.
-pub async fn tags(tx: &mut Tx, id: Id<Job>) -> Result<Id<TagSet>> {
-    Ok(Id::new(tx.one(&TAGS, &[id.into()]).await?))
 }
 
 /// Whoever needs this job, which has succeeded and goes, needs nothing more. The caller holds their queue rows.
